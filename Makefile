@@ -1,0 +1,76 @@
+# Spreadwatch. `make help` lists what there is.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.SUFFIXES:
+
+# Any Python from 3.11 on; `make setup PYTHON=/path/to/python3.13` chooses one.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.spreadwatch-runtime
+DEV := $(VENV)/.spreadwatch-dev
+# The pinned installer: pip, which every venv has, fetches it by hash from the lock; pip itself is the fallback.
+INSTALL = deployments/install.sh $(VENV)
+
+# A .venv is never replaced behind one's back.
+ifeq ($(origin PYTHON),command line)
+ifneq ($(wildcard $(BIN)/python),)
+ifneq ($(shell $(PYTHON) -c 'import sys; print(sys.version_info[:2])' 2>&1),$(shell $(BIN)/python -c 'import sys; print(sys.version_info[:2])' 2>&1))
+$(error $(VENV) has $(shell $(BIN)/python -V 2>&1), not $(shell $(PYTHON) -V 2>&1); run `make clean` first to change it)
+endif
+endif
+endif
+
+.PHONY: help setup demo up test lint format bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+setup: $(RUNTIME) ## create .venv with everything needed to run
+
+demo: setup ## run the whole platform offline, on the simulator
+	@exec $(BIN)/spreadwatch up --kind simulated
+
+up: setup ## run the whole platform on live Binance
+	@exec $(BIN)/spreadwatch up
+
+test: $(DEV) ## set up and run all tests
+	@exec $(BIN)/python -m pytest
+
+lint: $(DEV) ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEV) ## let ruff fix and format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEV) ## each benchmark beside its named peer
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+lock: $(DEV) ## choose dependency versions anew
+	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate -q -o requirements.lock
+	$(BIN)/uv pip compile pyproject.toml --upgrade --group dev -c requirements.lock --universal --python-version 3.11 --generate-hashes --no-annotate -q -o requirements-dev.lock
+
+clean: ## remove .venv and caches (never data/)
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "No Python 3.11 or newer was found; install one (for example: apt install python3 python3-venv) or run: make setup PYTHON=/path/to/python3.11" >&2; exit 1; fi
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) -V 2>&1); Spreadwatch needs Python 3.11 or newer: make setup PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) cannot create a virtual environment; install its venv module (for example: apt install python3-venv) and try again" >&2; exit 1; }
+
+$(RUNTIME): requirements.lock pyproject.toml deployments/install.sh | $(BIN)/python
+	@$(INSTALL) requirements.lock
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@$(INSTALL) requirements-dev.lock
+	@touch $@
