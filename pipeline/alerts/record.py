@@ -1,0 +1,162 @@
+"""Frozen dataclasses to and from flat rows and JSON, strictly: the form in which rules, states and events are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import json
+import math
+from collections.abc import Mapping
+from enum import StrEnum
+from functools import cache
+from types import NoneType
+from typing import Any, ClassVar, Self, get_args, get_type_hints
+
+from pipeline.errors import RuleError, UsageError
+from pipeline.model.timeframe import Timeframe
+
+Scalar = str | int | float | bool | None
+"""What a field is in a row: text, number, truth or nothing."""
+
+
+class Record:
+    """Mixed into a frozen dataclass whose fields are text, numbers, truths, enums, timeframes, or one of these or None."""
+
+    __slots__ = ()
+    record_name: ClassVar[str]
+
+    @classmethod
+    def columns(cls) -> tuple[str, ...]:
+        """Names of the fields, in the order in which `as_row` gives them."""
+        return tuple(_hints(cls))
+
+    def as_row(self) -> dict[str, Scalar]:
+        """The fields as plain values: enums as their text, a timeframe as its name. Infinite floats stay floats."""
+        return {name: _plain(getattr(self, name)) for name in _hints(type(self))}
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, object]) -> Self:
+        """Build from plain values; a field with a default may be absent.
+
+        Raises:
+            RuleError: on an unknown or missing field, or a value of the wrong type (NaN included).
+        """
+        hints = _hints(cls)
+        for name in row:
+            if name not in hints:
+                near = difflib.get_close_matches(name, hints, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(hints)}"
+                msg = f"{cls.record_name} has no field {name!r}; {hint}"
+                raise RuleError(msg)
+        missing = [name for name in _required(cls) if name not in row]
+        if missing:
+            msg = f"{cls.record_name} lacks {', '.join(missing)}; give it"
+            raise RuleError(msg)
+        return cls(**{name: _typed(cls.record_name, name, hints[name], value) for name, value in row.items()})
+
+    def to_json(self) -> str:
+        """One compact JSON object in field order: equal records give equal text. Infinite floats become ``"inf"`` and ``"-inf"``."""
+        row = {name: str(value) if isinstance(value, float) and math.isinf(value) else value for name, value in self.as_row().items()}
+        return json.dumps(row, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Self:
+        """The inverse of `to_json`.
+
+        Raises:
+            RuleError: when the text is not one JSON object, or as `from_row`.
+        """
+        try:
+            row = json.loads(text, parse_constant=_refuse_constant)
+        except ValueError as error:
+            msg = f"{cls.record_name} is not JSON: {error}; expected one object"
+            raise RuleError(msg) from error
+        if not isinstance(row, dict):
+            msg = f"{cls.record_name} is {type(row).__name__}; expected one JSON object"
+            raise RuleError(msg)
+        return cls.from_row(row)
+
+
+@cache
+def _hints(cls: type[Record]) -> dict[str, tuple[type, bool]]:
+    """Of each field its type, and whether it may be None."""
+    found: dict[str, tuple[type, bool]] = {}
+    hints = get_type_hints(cls)
+    for field in _fields(cls):
+        members = get_args(hints[field.name]) or (hints[field.name],)
+        found[field.name] = (next(member for member in members if member is not NoneType), NoneType in members)
+    return found
+
+
+@cache
+def _required(cls: type[Record]) -> tuple[str, ...]:
+    return tuple(field.name for field in _fields(cls) if field.default is dataclasses.MISSING)
+
+
+def _fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
+    return dataclasses.fields(cls)
+
+
+def _plain(value: object) -> Scalar:
+    if isinstance(value, Timeframe):
+        return value.name
+    if isinstance(value, StrEnum):
+        return value.value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    msg = f"{type(value).__name__} has no plain form; use text, numbers, enums or timeframes in records"
+    raise TypeError(msg)
+
+
+def _typed(record: str, name: str, hint: tuple[type, bool], value: object) -> object:
+    kind, optional = hint
+    if value is None and optional:
+        return None
+    if issubclass(kind, StrEnum):
+        return _member(record, name, kind, value)
+    if kind is Timeframe and isinstance(value, Timeframe | str):
+        try:
+            return value if isinstance(value, Timeframe) else Timeframe.parse(value)
+        except UsageError as error:
+            msg = f"{record} field {name}: {error}"
+            raise RuleError(msg) from error
+    if kind is float:
+        number = _float(value)
+        if number is not None:
+            return number
+    # bool is an int in Python, not here
+    elif isinstance(value, kind) and isinstance(value, bool) == (kind is bool):
+        return value
+    msg = f"{record} field {name} = {value!r} cannot be used; expected {_WORDS.get(kind, kind.__name__)}{' or null' if optional else ''}"
+    raise RuleError(msg)
+
+
+def _member(record: str, name: str, kind: type[StrEnum], value: object) -> StrEnum:
+    known = [member.value for member in kind]
+    if isinstance(value, str) and value in known:
+        return kind(value)
+    near = difflib.get_close_matches(str(value), known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+    msg = f"{record} field {name} = {value!r} is unknown; {hint}"
+    raise RuleError(msg)
+
+
+def _float(value: object) -> float | None:
+    """``value`` as a float, None when it is no number."""
+    if value in ("inf", "-inf"):
+        return float(str(value))
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return None if math.isnan(number) else number
+
+
+def _refuse_constant(text: str) -> object:
+    msg = f"{text} is no JSON number"
+    raise ValueError(msg)
+
+
+_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Timeframe: "a timeframe such as 1m"}

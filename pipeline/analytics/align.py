@@ -1,0 +1,102 @@
+"""Two legs on one grid of bar times."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.analytics.arrays import as_series, require_finite
+from pipeline.errors import AnalyticsError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from pipeline.analytics.arrays import BoolArray, FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True)
+class Aligned:
+    """Closes of two legs at the same bar times.
+
+    Attributes:
+        ts: open times of the bars, in microseconds, increasing, a multiple of the step apart.
+        y: closes of the dependent leg.
+        x: closes of the hedge.
+        y_filled: true where y had no bar at that time and its last close was carried forward.
+        x_filled: the same for x.
+    """
+
+    ts: IntArray
+    y: FloatArray
+    x: FloatArray
+    y_filled: BoolArray
+    x_filled: BoolArray
+
+    def __len__(self) -> int:
+        return int(self.ts.size)
+
+
+def align(y_ts: ArrayLike, y_close: ArrayLike, x_ts: ArrayLike, x_close: ArrayLike, step_us: int, max_fill: int) -> Aligned:
+    """Bring two legs onto the common grid of bar times, carrying the last close forward at most ``max_fill`` bars.
+
+    The grid has every bar time ``k * step_us`` at which each leg has a bar or had its last one at most
+    ``max_fill`` bars earlier. So there is no row before both legs have started, none where a leg is silent for
+    longer, and none after the later of the two last bars. Times are never interpolated and nothing is carried back.
+
+    Args:
+        y_ts: open times of y's bars in microseconds, strictly increasing multiples of ``step_us``.
+        y_close: their closes, finite.
+        x_ts: the same for x.
+        x_close: the same for x.
+        step_us: bar length in microseconds.
+        max_fill: most bars over which a close is carried forward; 0 keeps only times at which both have a bar.
+
+    Returns:
+        The rows in time order; no rows when the legs share no time.
+
+    Raises:
+        AnalyticsError: when times are not strictly increasing multiples of the step, or lengths differ.
+        NotFinite: when a close is NaN or infinite.
+    """
+    if step_us <= 0 or max_fill < 0:
+        msg = f"step_us is {step_us} and max_fill {max_fill}; expected a positive step and a fill of 0 or more"
+        raise AnalyticsError(msg)
+    y_slots, y_closes = _leg("y", y_ts, y_close, step_us)
+    x_slots, x_closes = _leg("x", x_ts, x_close, step_us)
+    if y_slots.size == 0 or x_slots.size == 0:
+        return _rows(np.empty(0, np.int64), y_slots, y_closes, x_slots, x_closes, step_us)
+    last = max(int(y_slots[-1]), int(x_slots[-1]))
+    y_reach = _reach(y_slots, max_fill, last)
+    x_reach = _reach(x_slots, max_fill, last)
+    slots = np.intersect1d(y_reach, x_reach, assume_unique=True)
+    return _rows(slots, y_slots, y_closes, x_slots, x_closes, step_us)
+
+
+def _leg(name: str, ts: ArrayLike, close: ArrayLike, step_us: int) -> tuple[IntArray, FloatArray]:
+    times = np.ascontiguousarray(ts, dtype=np.int64)
+    closes = as_series(f"{name}_close", close)
+    if times.ndim != 1 or times.size != closes.size:
+        msg = f"{name} has {times.size} times and {closes.size} closes; expected one close for each time"
+        raise AnalyticsError(msg)
+    require_finite(f"{name}_close", closes)
+    slots, rest = np.divmod(times, step_us)
+    if rest.any() or (np.diff(slots) <= 0).any():
+        msg = f"bar times of {name} are not strictly increasing multiples of {step_us} us; sort them and pass their own timeframe"
+        raise AnalyticsError(msg)
+    return slots, closes
+
+
+def _reach(slots: IntArray, max_fill: int, last: int) -> IntArray:
+    """Every slot at which a leg has a bar or a close that may be carried forward."""
+    until_next = np.append(np.diff(slots), last - slots[-1] + 1)
+    counts = np.minimum(until_next, max_fill + 1)
+    starts = np.cumsum(counts) - counts
+    return np.repeat(slots - starts, counts) + np.arange(int(counts.sum()))
+
+
+def _rows(slots: IntArray, y_slots: IntArray, y: FloatArray, x_slots: IntArray, x: FloatArray, step_us: int) -> Aligned:
+    y_at = np.searchsorted(y_slots, slots, side="right") - 1
+    x_at = np.searchsorted(x_slots, slots, side="right") - 1
+    return Aligned(slots * step_us, y[y_at], x[x_at], y_slots[y_at] != slots, x_slots[x_at] != slots)

@@ -1,0 +1,83 @@
+"""Log returns and their rolling correlation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pipeline.analytics.arrays import as_series, logarithms, require_window, same_length
+from pipeline.analytics.rolling import blocks, deviations
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from pipeline.analytics.arrays import FloatArray
+
+MINIMUM_WINDOW = 3
+
+
+def log_returns(prices: ArrayLike) -> FloatArray:
+    """``log(p[t] / p[t-1])``, one value for each price.
+
+    Returns:
+        As long as the input, so that returns stay beside their bars: the first value is NaN, as is each return
+        that touches a NaN.
+
+    Raises:
+        NotFinite: when a price is not above zero.
+        AnalyticsError: when the input is not one-dimensional.
+    """
+    series = as_series("prices", prices)
+    result = np.full(series.size, np.nan)
+    if series.size > 1:
+        logarithms("prices", series)  # checks only: the ratio is more precise than a difference of logarithms
+        result[1:] = np.log1p((series[1:] - series[:-1]) / series[:-1])
+    return result
+
+
+def rolling_correlation(a: ArrayLike, b: ArrayLike, window: int) -> FloatArray:
+    """Pearson's correlation over the last ``window`` values of both series, the current one included.
+
+    Correlate returns, not prices: two unrelated random walks easily show a correlation of levels near one.
+    Every value is a function of its own window alone (see :mod:`pipeline.analytics.rolling`).
+
+    Args:
+        a: one value for each bar.
+        b: one value for each bar.
+        window: bars in a window, at least 3.
+
+    Returns:
+        One value in [-1, 1] for each bar: NaN until the first full window, NaN while the window contains a NaN
+        or an infinity, NaN when either series is constant in the window.
+
+    Raises:
+        TooShort: when the window is shorter than 3 bars. Series shorter than the window give all NaN.
+        AnalyticsError: when the series differ in length.
+    """
+    require_window(window, MINIMUM_WINDOW)
+    first_series, second_series = as_series("a", a), as_series("b", b)
+    same_length(first_series, second_series, ("a", "b"))
+    result = np.full(first_series.size, np.nan)
+    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+        for block in blocks(max(first_series.size - window + 1, 0)):
+            start, count = block.start, block.stop - block.start
+            a_origin, a_mean = deviations(first_series, start, count, window)
+            b_origin, b_mean = deviations(second_series, start, count, window)
+            a_squares, b_squares, products = a_mean * a_mean, b_mean * b_mean, a_mean * b_mean
+            u, v, scratch = np.empty(count), np.empty(count), np.empty(count)
+            for offset in range(1, window):
+                np.subtract(first_series[start + offset : start + offset + count], a_origin, out=u)
+                u -= a_mean
+                np.subtract(second_series[start + offset : start + offset + count], b_origin, out=v)
+                v -= b_mean
+                np.multiply(u, v, out=scratch)
+                products += scratch
+                u *= u
+                a_squares += u
+                v *= v
+                b_squares += v
+            norm = np.sqrt(a_squares) * np.sqrt(b_squares)
+            norm[norm == 0.0] = np.nan
+            result[start + window - 1 : start + window - 1 + count] = np.clip(products / norm, -1.0, 1.0)
+    return result

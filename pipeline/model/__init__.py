@@ -1,0 +1,1 @@
+"""Pure values that every part agrees on: no input or output, no clock."""

@@ -1,0 +1,122 @@
+"""What a venue message says, after decoding: the events that the rest of the platform works with.
+
+Prices and quantities stay the exact decimal text that the venue sent; they become
+``DECIMAL(18,8)`` in the store, never a float on the way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class TradeKind(StrEnum):
+    """Which of the venue's two trade streams an id belongs to; ids of the two never mix (one kind a profile)."""
+
+    AGGREGATE = "aggTrade"
+    RAW = "trade"
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One aggregate trade, or one raw trade (then ``first_id == last_id == trade_id``).
+
+    ``event_time_ms`` is the matching engine's time (``T``); ``market`` is False for
+    insurance-fund and auto-deleveraging prints, which stay out of ticks and bars.
+    """
+
+    symbol: str
+    trade_id: int
+    price: str
+    qty: str
+    event_time_ms: int
+    recv_ns: int
+    buyer_is_maker: bool
+    first_id: int
+    last_id: int
+    kind: TradeKind
+    market: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """Best bid and ask after one order-book update (``bookTicker``)."""
+
+    symbol: str
+    update_id: int
+    bid: str
+    bid_qty: str
+    ask: str
+    ask_qty: str
+    event_time_ms: int
+    recv_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Kline:
+    """One candlestick of the exchange's own making, open time first. Times in milliseconds, amounts exact text."""
+
+    symbol: str
+    interval: str
+    open_time_ms: int
+    close_time_ms: int
+    open: str
+    high: str
+    low: str
+    close: str
+    volume: str
+    quote_volume: str
+    trades: int
+    taker_buy_volume: str
+    taker_buy_quote_volume: str
+    first_id: int
+    last_id: int
+    closed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """A line that capture writes once a second, so that journal time moves when no trade does."""
+
+    recv_ns: int
+    connected: bool
+    streams: int
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The last line of a recording or replay: every bar up to here is complete."""
+
+    recv_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """An answer of the venue to a command (subscribe, unsubscribe ...)."""
+
+    request_id: int | None
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Shutdown:
+    """The venue announces that it will close this connection (``serverShutdown``)."""
+
+    event_time_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unused:
+    """A known message that nothing here uses (depth, mark price ...): counted by name."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A well-formed message of a type that we have never heard of: counted, a sample kept."""
+
+    name: str
+
+
+Event = Trade | Quote | Kline | Clock | End | Control | Shutdown | Unused | Unknown

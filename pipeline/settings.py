@@ -1,0 +1,187 @@
+"""The settings: one typed, documented list, and the only reader of the environment and of ``spreadwatch.toml``.
+
+Order of precedence: ``SPREADWATCH_<NAME>`` in the environment, then ``spreadwatch.toml`` in the
+working directory (or the file that ``SPREADWATCH_CONFIG`` names), then the default below.
+Lists are JSON in the environment (``SPREADWATCH_SYMBOLS='["BTCUSDT"]'``) or separated by commas.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Annotated, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from pipeline.errors import SettingsError, UsageError
+from pipeline.model.event import TradeKind
+from pipeline.model.pair import Pair, parse_symbol
+from pipeline.model.timeframe import Timeframe
+from pipeline.model.universe import Method
+
+_PREFIX = "SPREADWATCH_"
+_CONFIG_VARIABLE = "SPREADWATCH_CONFIG"
+
+T = TypeVar("T")
+
+Names = Annotated[tuple[str, ...], NoDecode]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseSettings):
+    """Every setting of the platform. Field descriptions are the documentation, and README's table is held to them."""
+
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, extra="forbid", frozen=True, validate_default=True)
+
+    data_dir: Path = Field(Path("data"), description="Where everything is kept: one directory per profile, logs, Prefect's own files.")
+    profile: str = Field("live", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="The profile that commands use when none is named.")
+    host: str = Field("127.0.0.1", description="Address that every server binds to.")
+    dashboard_port: Port = Field(5006, description="Port of the dashboard.")
+    prefect_port: Port = Field(4200, description="Port of the Prefect server and UI.")
+    warehouse_port: Port = Field(9494, description="Port on which the warehouse serves SQL (DuckDB Quack).")
+    simulator_port: Port = Field(9443, description="Port of the simulated venue.")
+
+    symbols: Names = Field(("BTCUSDT", "ETHUSDT"), description="Symbols that a new profile follows.")
+    pairs: Names = Field(("ETHUSDT/BTCUSDT",), description="Pairs (y/x) that a new profile models.")
+    timeframes: Names = Field(("1s", "1m", "5m"), description="Bar lengths; 1s is always made. Any length that divides a day.")
+    primary_method: Method = Field(Method.OLS, description="Hedge ratio of a new pair's live model: ols, huber, theil_sen or tls.")
+    lookback: int = Field(500, ge=30, le=100_000, description="Bars that a model is fitted on.")
+    zscore_window: int = Field(20, ge=3, le=10_000, description="Bars in a z-score's window, the current one included.")
+    correlation_window: int = Field(50, ge=3, le=10_000, description="Bars in the rolling correlation of one-bar log returns.")
+    adf_significance: float = Field(0.05, gt=0, lt=1, description="Level at which a stationarity or cointegration verdict is given.")
+    max_fill: int = Field(5, ge=0, le=1_000, description="Bars over which the last close of a silent leg is carried forward.")
+    lateness_ms: int = Field(1_000, ge=0, le=600_000, description="How long after its end a bar waits for late trades to be complete.")
+
+    trade_stream: TradeKind = Field(TradeKind.AGGREGATE, description="Trade stream of a profile: aggTrade or trade. One kind a profile.")
+    quotes: bool = Field(True, description="Also capture best bid and ask (bookTicker).")
+    ws_market_url: str = Field("wss://fstream.binance.com/market", description="WebSocket base of trades and klines.")
+    ws_public_url: str = Field("wss://fstream.binance.com/public", description="WebSocket base of book tickers.")
+    rest_url: str = Field("https://fapi.binance.com", description="REST base of the venue.")
+    reconnect_max_s: float = Field(30.0, gt=0, description="Longest pause between two connection attempts, in seconds.")
+    stale_after_s: float = Field(30.0, gt=0, description="Silence of a stream after which it is subscribed anew, in seconds.")
+    simulator_seed: int = Field(7, ge=0, description="Seed of the simulated universe.")
+
+    fsync_ms: int = Field(250, ge=1, le=60_000, description="Interval of the journal's group fsync: the most that a power cut can take.")
+    segment_mb: int = Field(64, ge=1, le=4_096, description="Size at which a journal segment is sealed and compressed.")
+    segment_minutes: int = Field(60, ge=1, le=1_440, description="Age at which a journal segment is sealed and compressed.")
+    journal_retention_hours: int = Field(72, ge=1, description="How long landed journal segments are kept.")
+    quote_retention_hours: int = Field(24, ge=1, description="How long quotes are kept.")
+    batch_max_lines: int = Field(50_000, ge=100, description="Most journal lines in one landing transaction.")
+
+    backfill_hours: int = Field(24, ge=1, le=24 * 365, description="History of 1m klines fetched when a profile starts.")
+    resample_every_s: int = Field(60, ge=60, description="Schedule of the resample flow, in seconds.")
+    fit_every_s: int = Field(60, ge=60, description="Schedule of the fit_pairs flow, in seconds.")
+    liquidity_every_s: int = Field(300, ge=60, description="Schedule of the liquidity flow, in seconds.")
+    backfill_every_s: int = Field(3_600, ge=60, description="Schedule of the backfill flow, in seconds.")
+    report_every_s: int = Field(3_600, ge=60, description="Schedule of the report flow, in seconds.")
+
+    webhook_url: SecretStr | None = Field(None, description="Alert events are POSTed here as JSON.")
+    alert_callback: str | None = Field(None, description="Python callable that receives alert events, as `package.module:function`.")
+    redis_url: SecretStr | None = Field(None, description="Redis of the optional Redis Streams journal; checked by `doctor` when set.")
+    log_level: str = Field("INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is logged.")
+
+    @field_validator("symbols", "pairs", "timeframes", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            text = value.strip().removeprefix("[").removesuffix("]")
+            return tuple(part.strip().strip("\"'") for part in text.split(",") if part.strip())
+        return value
+
+    @field_validator("symbols")
+    @classmethod
+    def _symbols(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(_said_plainly(parse_symbol, text) for text in value)
+
+    @field_validator("pairs")
+    @classmethod
+    def _pairs(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(_said_plainly(Pair.parse, text)) for text in value)
+
+    @field_validator("timeframes")
+    @classmethod
+    def _timeframes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        parsed = {_said_plainly(Timeframe.parse, text) for text in value} | {Timeframe.parse("1s")}
+        return tuple(timeframe.name for timeframe in sorted(parsed))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 -- the signature is pydantic's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over file over default; no .env file and no secrets directory."""
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=_config_file()))
+
+    @property
+    def parsed_timeframes(self) -> tuple[Timeframe, ...]:
+        """``timeframes`` as values, shortest first."""
+        return tuple(Timeframe.parse(name) for name in self.timeframes)
+
+
+def _said_plainly(parse: Callable[[str], T], text: str) -> T:
+    """Turn our usage errors into the ValueError that pydantic collects."""
+    try:
+        return parse(text)
+    except UsageError as error:
+        raise ValueError(str(error)) from error
+
+
+def _config_file() -> Path:
+    return Path(os.environ.get(_CONFIG_VARIABLE, "spreadwatch.toml"))
+
+
+def load_settings() -> Settings:
+    """Read the settings afresh.
+
+    Raises:
+        SettingsError: when a key is unknown (with the nearest known one), a value cannot be used, or the file is not TOML.
+    """
+    known = sorted(Settings.model_fields)
+    for variable in os.environ:
+        if variable.startswith(_PREFIX) and variable != _CONFIG_VARIABLE:
+            _refuse_unknown(variable.removeprefix(_PREFIX).lower(), known, shown=variable, spell=lambda name: _PREFIX + name.upper())
+    try:
+        text = _config_file().read_bytes()
+    except FileNotFoundError:
+        if _CONFIG_VARIABLE in os.environ:
+            msg = f"{_CONFIG_VARIABLE} names {_config_file()}, which does not exist; create it or unset the variable"
+            raise SettingsError(msg) from None
+        text = b""
+    try:
+        keys = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        msg = f"{_config_file()} is not TOML: {error}; see the settings table in README.md"
+        raise SettingsError(msg) from error
+    for key in keys:
+        _refuse_unknown(key, known, shown=f"{key} in {_config_file()}", spell=str)
+    try:
+        return Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        msg = f"setting {name} = {first['input']!r} cannot be used: {first['msg']}; see the settings table in README.md"
+        raise SettingsError(msg) from error
+
+
+def _refuse_unknown(name: str, known: list[str], *, shown: str, spell: Callable[[str], str]) -> None:
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {spell(near[0])}?" if near else "see the settings table in README.md"
+    msg = f"setting {shown} is unknown; {hint}"
+    raise SettingsError(msg)
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return load_settings()

@@ -1,0 +1,9 @@
+"""The only importer of duckdb: connection, migrations, and one file for each family of tables."""
+
+from __future__ import annotations
+
+from pipeline.store.access import Role
+from pipeline.store.protocol import Warehouse
+from pipeline.store.warehouse import LocalWarehouse, connect, open_local, open_warehouse, select_only
+
+__all__ = ["LocalWarehouse", "Role", "Warehouse", "connect", "open_local", "open_warehouse", "select_only"]

@@ -1,0 +1,224 @@
+"""Bars: one reading of all of them, and the resampling of ticks into larger timeframes.
+
+Three tables hold bars, each with one writer: ``bars_1s`` (the warehouse, as trades land),
+``bars_resampled`` (the flow resample) and ``klines`` (the flow backfill). The view ``bars``
+joins them into one: a bar of a larger timeframe that resample has not written since the last
+trade touched it is added up from 1s bars, so that none is missing and a 1m candle moves each
+second; an exchange kline stands where our own trades do not cover the whole bar.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import polars as pl
+
+from pipeline.model.timeframe import Timeframe
+from pipeline.store.statements import statement
+from pipeline.store.protocol import Warehouse
+
+# Exact in every step: the factor is cast before multiplying (the product of two DECIMAL(18,8) overflows), vwap comes last.
+_FROM_TICKS = """
+    arg_min(price, trade_id) AS open, max(price) AS high, min(price) AS low, arg_max(price, trade_id) AS close,
+    CAST(sum(qty) AS DECIMAL(38, 8)) AS volume,
+    CAST(sum(CAST(price AS DECIMAL(38, 8)) * qty) AS DECIMAL(38, 16)) AS quote_volume,
+    CAST(sum(last_id - first_id + 1) AS BIGINT) AS trades,
+    CAST(coalesce(sum(qty) FILTER (NOT buyer_is_maker), 0) AS DECIMAL(38, 8)) AS taker_buy_volume,
+    min(first_id) AS first_id, max(last_id) AS last_id
+"""
+
+_FROM_SECONDS = """
+    arg_min(open, first_id) AS open, max(high) AS high, min(low) AS low, arg_max(close, last_id) AS close,
+    CAST(sum(volume) AS DECIMAL(38, 8)) AS volume, CAST(sum(quote_volume) AS DECIMAL(38, 16)) AS quote_volume,
+    CAST(sum(trades) AS BIGINT) AS trades, CAST(sum(taker_buy_volume) AS DECIMAL(38, 8)) AS taker_buy_volume,
+    min(first_id) AS first_id, max(last_id) AS last_id
+"""
+
+_COLUMNS = "open, high, low, close, volume, quote_volume, trades, taker_buy_volume"
+
+
+def bucket(column: str, seconds: str) -> str:
+    """SQL for the open time of the bar that a time falls in: integer division from the epoch."""
+    return f"make_timestamptz(epoch_us({column}) // ({seconds} * 1000000) * ({seconds} * 1000000))"
+
+
+def _complete(ts: str, seconds: str, symbol: str) -> str:
+    """SQL: journal time has passed the bar's end plus lateness, and no open gap touches it."""
+    return f"""(
+        EXISTS (SELECT 1 FROM journal_clock c WHERE c.ended OR c.journal_time >= {ts} + to_seconds({seconds}) + to_milliseconds(c.lateness_ms))
+        AND NOT EXISTS (SELECT 1 FROM gaps g WHERE g.state = 'open' AND g.symbol = {symbol}
+                        AND g.from_time < {ts} + to_seconds({seconds}) AND g.to_time >= {ts}))"""
+
+
+def bars_query(where: str = "TRUE") -> str:
+    """The SELECT behind the view ``bars``; ``where`` (over symbol, timeframe, ts) is applied to every source before they are joined."""
+    return f"""
+    WITH pending AS (
+        SELECT DISTINCT symbol, timeframe, seconds, ts FROM (
+            SELECT m.symbol, t.name AS timeframe, t.seconds, {bucket("m.bucket", "t.seconds")} AS ts
+            FROM dirty_marks m CROSS JOIN timeframes t JOIN resample_cursors r ON r.timeframe = t.name
+            WHERE t.seconds > 1 AND m.commit_no > r.commit_no
+            UNION ALL
+            SELECT b.symbol, t.name, t.seconds, {bucket("b.ts", "t.seconds")}
+            FROM bars_1s b CROSS JOIN timeframes t LEFT JOIN resample_cursors r ON r.timeframe = t.name
+            WHERE t.seconds > 1 AND r.timeframe IS NULL
+            UNION ALL
+            SELECT b.symbol, b.timeframe, t.seconds, b.ts
+            FROM bars_resampled b JOIN timeframes t ON t.name = b.timeframe WHERE NOT b.complete
+        ) WHERE {where}
+    ), moving AS (
+        SELECT symbol, timeframe, ts, {_complete("ts", "seconds", "symbol")} AS complete, * EXCLUDE (symbol, timeframe, seconds, ts)
+        FROM (
+            SELECT p.symbol, p.timeframe, p.seconds, p.ts, {_FROM_SECONDS}, max(revision) AS revision
+            FROM pending p JOIN bars_1s b ON b.symbol = p.symbol AND b.ts >= p.ts AND b.ts < p.ts + to_seconds(p.seconds)
+            GROUP BY p.symbol, p.timeframe, p.seconds, p.ts
+        )
+    ), own AS (
+        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, complete, revision
+        FROM bars_resampled b
+        WHERE {where} AND NOT EXISTS (SELECT 1 FROM pending p WHERE p.symbol = b.symbol AND p.timeframe = b.timeframe AND p.ts = b.ts)
+        UNION ALL
+        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, complete, revision FROM moving
+    ), fetched AS (
+        SELECT symbol, timeframe, ts, {_COLUMNS} FROM klines WHERE closed AND {where}
+    ), larger AS (
+        SELECT o.symbol, o.timeframe, o.ts, o.open, o.high, o.low, o.close, o.volume, o.quote_volume, o.trades, o.taker_buy_volume,
+               o.first_id, o.last_id, o.complete, o.revision, 'tick' AS source
+        FROM own o LEFT JOIN fetched k ON k.symbol = o.symbol AND k.timeframe = o.timeframe AND k.ts = o.ts
+        WHERE k.ts IS NULL OR o.trades >= k.trades
+        UNION ALL
+        SELECT k.symbol, k.timeframe, k.ts, k.open, k.high, k.low, k.close, k.volume, k.quote_volume, k.trades, k.taker_buy_volume,
+               NULL, NULL, TRUE, 0, 'kline'
+        FROM fetched k LEFT JOIN own o ON k.symbol = o.symbol AND k.timeframe = o.timeframe AND k.ts = o.ts
+        WHERE o.ts IS NULL OR o.trades < k.trades
+    ), seconds AS (
+        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {_complete("ts", "1", "symbol")} AS complete, revision, 'tick' AS source
+        FROM (SELECT *, '1s' AS timeframe FROM bars_1s) WHERE {where}
+    )
+    SELECT symbol, timeframe, ts, open, high, low, close, volume, quote_volume, trades, taker_buy_volume,
+           CASE WHEN volume > 0 THEN CAST(quote_volume AS DOUBLE) / CAST(volume AS DOUBLE) END AS vwap,
+           first_id, last_id, complete, revision, source
+    FROM (FROM seconds UNION ALL FROM larger)
+    """
+
+
+_SELECTED = "symbol IN (SELECT unnest($symbols)) AND timeframe = $timeframe AND ts >= $start AND ts < $end"
+_LOAD = f"FROM ({bars_query(_SELECTED)}) WHERE complete OR NOT $complete_only ORDER BY symbol, ts"
+_SPAN = """
+    SELECT symbol, min(ts) AS first_ts, max(ts) AS last_ts, count(*) AS bars, count(*) FILTER (complete) AS complete_bars,
+           count(*) FILTER (source = 'kline') AS kline_bars
+    FROM bars WHERE timeframe = $timeframe GROUP BY symbol ORDER BY symbol
+"""
+_NEWEST = "SELECT max(ts) AS ts FROM bars WHERE timeframe = $timeframe AND symbol IN (SELECT unnest($symbols))"
+
+
+def load_bars(
+    warehouse: Warehouse, symbols: str | list[str], timeframe: Timeframe, *, start: datetime, end: datetime, complete_only: bool = False
+) -> pl.DataFrame:
+    """Bars of one or more symbols with ``start <= ts < end``, by symbol and time; columns as in the view ``bars``."""
+    wanted = [symbols] if isinstance(symbols, str) else list(symbols)
+    return warehouse.select(_LOAD, symbols=wanted, timeframe=timeframe.name, start=start, end=end, complete_only=complete_only)
+
+
+def load_last_bars(
+    warehouse: Warehouse, symbols: str | list[str], timeframe: Timeframe, count: int, *, complete_only: bool = False
+) -> pl.DataFrame:
+    """Bars in the last ``count`` intervals up to the newest bar of any of the symbols; empty when there is none."""
+    wanted = [symbols] if isinstance(symbols, str) else list(symbols)
+    newest = warehouse.select(_NEWEST, timeframe=timeframe.name, symbols=wanted).item()
+    if newest is None:
+        newest = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+    start = newest - timedelta(seconds=timeframe.seconds * (count - 1))
+    return load_bars(
+        warehouse, wanted, timeframe, start=start, end=newest + timedelta(seconds=timeframe.seconds), complete_only=complete_only
+    )
+
+
+def bar_spans(warehouse: Warehouse, timeframe: Timeframe) -> pl.DataFrame:
+    """For each symbol: first_ts, last_ts, bars, complete_bars, kline_bars of a timeframe."""
+    return warehouse.select(_SPAN, timeframe=timeframe.name)
+
+
+# ---------------------------------------------------------------------------------------------- resampling
+
+_DUE = f"""
+    SELECT DISTINCT symbol, ts FROM (
+        SELECT m.symbol, {bucket("m.bucket", "$seconds")} AS ts FROM dirty_marks m
+        WHERE m.commit_no > coalesce((SELECT max(commit_no) FROM resample_cursors WHERE timeframe = $timeframe), 0)
+          AND EXISTS (SELECT 1 FROM resample_cursors WHERE timeframe = $timeframe)
+        UNION ALL
+        SELECT symbol, {bucket("ts", "$seconds")} FROM bars_1s
+        WHERE NOT EXISTS (SELECT 1 FROM resample_cursors WHERE timeframe = $timeframe)
+        UNION ALL
+        SELECT symbol, ts FROM bars_resampled WHERE timeframe = $timeframe AND NOT complete
+    ) ORDER BY ts, symbol
+"""  # noqa: S608  constant text
+
+_RESAMPLE = statement(
+    "resample",
+    stage="stage_resample",
+    sql=f"""
+    DELETE FROM resample_out;
+    INSERT INTO resample_out BY NAME
+    SELECT fresh.* EXCLUDE (seconds), {_complete("fresh.ts", "fresh.seconds", "fresh.symbol")} AS complete,
+           coalesce(old.revision + CASE WHEN old.complete THEN 1 ELSE 0 END, 0) AS revision
+    FROM (
+        SELECT s.symbol, s.timeframe, t.seconds, s.ts, {_FROM_TICKS}
+        FROM (SELECT * FROM stage_resample WHERE batch = '{{batch}}') s
+        JOIN timeframes t ON t.name = s.timeframe
+        JOIN ticks k ON k.symbol = s.symbol AND s.ts = {bucket("k.event_time", "t.seconds")}
+        WHERE k.event_time >= (SELECT min(ts) FROM stage_resample WHERE batch = '{{batch}}')
+          AND k.event_time < (SELECT max(r.ts + to_seconds(f.seconds)) FROM stage_resample r JOIN timeframes f ON f.name = r.timeframe
+                              WHERE r.batch = '{{batch}}')
+        GROUP BY s.symbol, s.timeframe, t.seconds, s.ts
+    ) fresh
+    LEFT JOIN bars_resampled old ON old.symbol = fresh.symbol AND old.timeframe = fresh.timeframe AND old.ts = fresh.ts;
+    DELETE FROM bars_resampled b USING stage_resample s
+    WHERE s.batch = '{{batch}}' AND b.symbol = s.symbol AND b.timeframe = s.timeframe AND b.ts = s.ts;
+    INSERT INTO bars_resampled BY NAME FROM resample_out;
+    DELETE FROM resample_out
+    """,  # noqa: S608  constant text
+)
+
+_MOVE_CURSOR = statement(
+    "move_resample_cursor",
+    stage="stage_resample",
+    sql="""
+    DELETE FROM resample_cursors c USING stage_resample s WHERE s.batch = '{batch}' AND c.timeframe = s.timeframe;
+    INSERT INTO resample_cursors SELECT timeframe, commit_no FROM stage_resample WHERE batch = '{batch}'
+    """,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """The bars of one timeframe that resample has to write: ``keys`` (symbol, ts), known up to landing commit ``commit_no``."""
+
+    timeframe: Timeframe
+    commit_no: int
+    keys: pl.DataFrame
+
+
+def resample_due(warehouse: Warehouse, timeframe: Timeframe) -> Due:
+    """What trades have touched since the last run, what was not complete then, and everything for a timeframe that is new."""
+    # The commit number is read first: what lands in between is found again next time rather than never.
+    commit_no = warehouse.select("SELECT coalesce(max(commit_no), 0) AS n FROM journal_clock").item()
+    keys = warehouse.select(_DUE, timeframe=timeframe.name, seconds=timeframe.seconds)
+    return Due(timeframe, commit_no, keys)
+
+
+def resample_chunk(warehouse: Warehouse, timeframe: Timeframe, keys: pl.DataFrame) -> int:
+    """Write the bars of ``keys`` (symbol, ts) from ticks, in one transaction; returns how many keys were given. Repeating changes nothing."""
+    if keys.is_empty():
+        return 0
+    warehouse.run(_RESAMPLE, keys.select("symbol", "ts").with_columns(pl.lit(timeframe.name).alias("timeframe")))
+    return keys.height
+
+
+def resample_done(warehouse: Warehouse, due: Due) -> None:
+    """Move the timeframe's cursor past the marks that ``due`` was made from."""
+    warehouse.run(_MOVE_CURSOR, pl.DataFrame({"timeframe": [due.timeframe.name], "commit_no": [due.commit_no]}))
+
+
+FROM_TICKS = _FROM_TICKS

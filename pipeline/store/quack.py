@@ -1,0 +1,180 @@
+"""Every detail of Quack, DuckDB's client-server protocol: serving, attaching, querying, appending.
+
+Measured with DuckDB 1.5.5: a transaction around remote inserts does not roll back, and an attached
+client fails with "Invalid connection id" after the server has restarted. So writes go through
+``statements``, and a client attaches anew when the server has gone.
+"""
+
+from __future__ import annotations
+
+import threading
+import uuid
+from typing import Self
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from pipeline.errors import StatementRefused, StoreError, WarehouseUnavailable
+from pipeline.store.access import Gatekeeper
+from pipeline.store.binding import Value, bind, literal
+from pipeline.store.connection import configure, load_extensions
+from pipeline.store.frames import to_frame
+from pipeline.store.statements import Statement
+
+_LOST = ("invalid connection id", "could not connect", "connection refused", "connection error", "failed to send", "http", "connection reset")
+
+
+def serve(connection: duckdb.DuckDBPyConnection, *, host: str, port: int, gatekeeper: Gatekeeper, server_token: str) -> None:
+    """Serve the database that ``connection`` has open; returns at once, queries run on DuckDB's own threads.
+
+    Raises:
+        StoreError: when the address cannot be listened on.
+    """
+    load_extensions(connection)
+    connection.create_function("spreadwatch_authenticate", gatekeeper.authenticate, ["VARCHAR"] * 3, "BOOLEAN")  # type: ignore[arg-type]
+    connection.create_function("spreadwatch_authorize", gatekeeper.authorize, ["VARCHAR"] * 2, "BOOLEAN")  # type: ignore[arg-type]
+    connection.execute("SET GLOBAL quack_authentication_function = 'spreadwatch_authenticate'")
+    connection.execute("SET GLOBAL quack_authorization_function = 'spreadwatch_authorize'")
+    try:
+        connection.execute(f"CALL quack_serve({literal(_uri(host, port))}, token = {literal(server_token)})")
+    except duckdb.Error as error:
+        msg = f"the warehouse cannot listen on {host}:{port}: {_line(error)}; set warehouse_port to a free port"
+        raise StoreError(msg) from error
+
+
+def stop(connection: duckdb.DuckDBPyConnection, *, host: str, port: int) -> None:
+    """Stop serving."""
+    connection.execute(f"CALL quack_stop({literal(_uri(host, port))})")
+
+
+class RemoteWarehouse:
+    """The warehouse behind a token. Safe to use from several threads, one query at a time."""
+
+    def __init__(self, host: str, port: int, token: str) -> None:
+        self._uri = _uri(host, port)
+        self._token = token
+        self._lock = threading.Lock()
+        self._connection = duckdb.connect()
+        configure(self._connection)
+        load_extensions(self._connection)
+        self._connection.execute(f"CREATE SECRET (TYPE quack, TOKEN {literal(token)})")
+        self._attached = False
+        with self._lock:
+            self._attach()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the server."""
+        with self._lock:
+            self._connection.close()
+
+    def arrow(self, sql: str, **parameters: Value) -> pa.Table:
+        """Run one SELECT on the server and return its rows; ``$name`` stands for a parameter.
+
+        Raises:
+            WarehouseUnavailable: when nobody answers.
+            StatementRefused: when this role may not run it.
+            StoreError: when the server says that the query is wrong.
+        """
+        call = f"FROM wh.query({literal(bind(sql, parameters))})"  # noqa: S608  one literal
+        with self._lock:
+            return self._execute(call).to_arrow_table()
+
+    def select(self, sql: str, **parameters: Value) -> pl.DataFrame:
+        """``arrow`` as a polars frame."""
+        return to_frame(self.arrow(sql, **parameters))
+
+    def run(self, statement: Statement, rows: pl.DataFrame) -> None:
+        """Stage ``rows`` (columns by name, those missing NULL) and run ``statement`` over them, all or nothing.
+
+        Raises:
+            WarehouseUnavailable: when nobody answers; running again is safe.
+            StoreError: when the server refuses it.
+        """
+        batch = uuid.uuid4().hex
+        staged = rows.with_columns(pl.lit(batch).alias("batch")).to_arrow()
+        with self._lock:
+            self._append(statement.stage, staged)
+            try:
+                self._execute(f"FROM wh.query({literal(statement.text(batch))})").fetchall()  # noqa: S608
+            except StoreError:
+                self._detach()
+                raise
+
+    def request(self, rows: pl.DataFrame) -> None:
+        """Append to ``requests``."""
+        with self._lock:
+            self._append("requests", rows.to_arrow())
+
+    def _append(self, table: str, rows: pa.Table) -> None:
+        self._ensure_attached()
+        self._connection.register("outgoing", rows)
+        try:
+            self._execute(f"INSERT INTO wh.main.{table} BY NAME SELECT * FROM outgoing")  # noqa: S608  a table of ours
+        finally:
+            self._connection.unregister("outgoing")
+
+    def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
+        """Run on the client; a lost server is attached anew once, when the text has changed nothing yet."""
+        self._ensure_attached()
+        try:
+            return self._connection.execute(sql)
+        except duckdb.Error as error:
+            if not _is_lost(error):
+                raise _translated(error) from error
+            self._detach()
+            if sql.startswith("INSERT") or "BEGIN" in sql:
+                raise _unavailable(self._uri, error) from error
+        self._ensure_attached()
+        try:
+            return self._connection.execute(sql)
+        except duckdb.Error as error:
+            self._detach()
+            raise (_unavailable(self._uri, error) if _is_lost(error) else _translated(error)) from error
+
+    def _ensure_attached(self) -> None:
+        if not self._attached:
+            self._attach()
+
+    def _attach(self) -> None:
+        try:
+            self._connection.execute(f"ATTACH {literal(self._uri)} AS wh")
+        except duckdb.Error as error:
+            if "auth" in str(error).lower() and "fail" in str(error).lower():
+                msg = f"the warehouse at {self._uri} refuses this token; the profile was restarted, open it again"
+                raise StatementRefused(msg) from error
+            raise _unavailable(self._uri, error) from error
+        self._attached = True
+
+    def _detach(self) -> None:
+        self._attached = False
+        self._connection.execute("DETACH DATABASE IF EXISTS wh")
+
+
+def _uri(host: str, port: int) -> str:
+    return f"quack:{host}:{port}"
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]
+
+
+def _is_lost(error: duckdb.Error) -> bool:
+    text = str(error).lower()
+    return any(mark in text for mark in _LOST)
+
+
+def _unavailable(uri: str, error: Exception) -> WarehouseUnavailable:
+    return WarehouseUnavailable(f"the warehouse at {uri} does not answer ({_line(error)}); start it with `spreadwatch up`, or wait until it is back")
+
+
+def _translated(error: duckdb.Error) -> StoreError:
+    if "authorization failed" in str(error).lower():
+        return StatementRefused("the warehouse refuses this statement for this role; expected one SELECT over its own tables, without file functions")
+    return StoreError(f"the warehouse could not run the query: {_line(error)}")
