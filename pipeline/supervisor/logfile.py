@@ -1,0 +1,33 @@
+"""One log file a process: appended to, moved aside at a start when it has grown, and its last line when something ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_MAX_BYTES = 20_000_000
+_KEPT = 3
+_TAIL_BYTES = 8_192
+
+
+def rotate(path: Path, *, max_bytes: int = _MAX_BYTES, kept: int = _KEPT) -> None:
+    """Move a log of ``max_bytes`` or more to ``.1``, what was there to ``.2`` and so on; the oldest goes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.stat().st_size < max_bytes:
+        return
+    for number in range(kept - 1, 0, -1):
+        older = path.with_name(f"{path.name}.{number}")
+        if older.exists():
+            older.replace(path.with_name(f"{path.name}.{number + 1}"))
+    path.replace(path.with_name(f"{path.name}.1"))
+
+
+def last_line(path: Path, *, since: int = 0) -> str:
+    """The last line that says something, of what was written after byte ``since``; empty when there is none."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, 2)
+            file.seek(max(since, end - _TAIL_BYTES))
+            lines = file.read().decode(errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.strip()[:300] for line in reversed(lines) if line.strip()), "")
