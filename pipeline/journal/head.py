@@ -1,12 +1,14 @@
-"""The published position of a source: how many bytes of which segment are durable.
+r"""The published position of a source: how many bytes of which segment are durable.
 
-The file ``HEAD`` holds ``<seq> <durable_bytes> <crc32>\\n`` in fixed width and is rewritten in place with one
+The file ``HEAD`` holds ``<seq> <durable_bytes> <crc32>\n`` in fixed width and is rewritten in place with one
 small write after every fsync of the segment. The checksum lets a reader that catches the write half done read again.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import time
 import zlib
 from pathlib import Path
 
@@ -15,8 +17,10 @@ from pipeline.journal.position import START, Position
 
 HEAD = "HEAD"
 
-_ATTEMPTS = 1_000
-_WIDTH = 39
+_ATTEMPTS = 100
+_PAUSE_S = 0.001
+_READ = 100
+_HEAD = re.compile(rb"((\d{8,}) (\d{20,})) ([0-9a-f]{8})\n")
 
 
 def encode_head(position: Position) -> bytes:
@@ -27,10 +31,10 @@ def encode_head(position: Position) -> bytes:
 
 def decode_head(content: bytes) -> Position | None:
     """The position that ``content`` tells; None when it is torn or damaged."""
-    parts = content.split()
-    if len(parts) != 3 or not content.endswith(b"\n") or encode_head(Position(int(parts[0]), int(parts[1]))) != content:  # noqa: PLR2004
+    match = _HEAD.fullmatch(content)
+    if match is None or zlib.crc32(match[1]) != int(match[4], 16):
         return None
-    return Position(int(parts[0]), int(parts[1]))
+    return Position(int(match[2]), int(match[3]))
 
 
 def durable(directory: Path) -> Position:
@@ -45,15 +49,13 @@ def durable(directory: Path) -> Position:
         return START
     try:
         for _ in range(_ATTEMPTS):
-            content = os.pread(handle, _WIDTH + 1, 0)
+            content = os.pread(handle, _READ, 0)
             if not content:
                 return START
-            try:
-                position = decode_head(content)
-            except ValueError:
-                position = None
+            position = decode_head(content)
             if position is not None:
                 return position
+            time.sleep(_PAUSE_S)
     finally:
         os.close(handle)
     msg = f"{directory / HEAD} is damaged; expected `<seq> <bytes> <crc32>`; restart the process that writes this source"

@@ -1,7 +1,7 @@
-"""What the rest of the platform needs of a journal; files are the first implementation, Redis Streams can be the second.
+r"""What the rest of the platform needs of a journal; files are the first implementation, Redis Streams can be the second.
 
 A journal is a set of named sources. A source has one writer and any number of readers, and is a
-sequence of lines ``<recv_ns> <raw json>\\n``. A reader sees durable lines only.
+sequence of lines ``<recv_ns> <raw json>\n``. A reader sees durable lines only.
 """
 
 from __future__ import annotations

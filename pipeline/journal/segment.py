@@ -45,14 +45,14 @@ def segment_name(first_recv_ns: int, seq: int) -> str:
 def list_segments(directory: Path) -> list[Segment]:
     """Every segment file by sequence number; where the plain and the sealed file both exist, the plain one comes first."""
     try:
-        names = os.listdir(directory)
+        paths = list(directory.iterdir())
     except FileNotFoundError:
         return []
     found = []
-    for name in names:
-        match = _NAME.fullmatch(name)
+    for path in paths:
+        match = _NAME.fullmatch(path.name)
         if match is not None:
-            found.append(Segment(int(match[2]), int(match[1]), directory / name))
+            found.append(Segment(int(match[2]), int(match[1]), path))
     return sorted(found, key=lambda segment: (segment.seq, segment.sealed))
 
 
