@@ -13,6 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import cache
 
 import duckdb
 
@@ -40,14 +41,19 @@ _APPEND = re.compile(r"INSERT INTO main\.([a-z_0-9]+) VALUES \(NULL(?:, NULL)*\)
 _SESSIONS_KEPT = 4096
 
 
+@cache
+def _parser() -> duckdb.DuckDBPyConnection:
+    """A database of its own, so that judging a text never waits for the warehouse; cursors of it are safe in any thread."""
+    return duckdb.connect()
+
+
 def check_select(sql: str) -> None:
     """Accept one SELECT that touches nothing but the warehouse's tables.
 
     Raises:
         StatementRefused: for anything else.
     """
-    with duckdb.connect() as parser:
-        row = parser.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+    row = _parser().cursor().execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
     parsed = json.loads(row[0]) if row else {"error": True}
     if parsed.get("error"):
         reason = parsed.get("error_message") or "it is not a SELECT"
