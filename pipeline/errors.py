@@ -25,6 +25,7 @@
     │   └── StatementRefused       SQL that this role may not run
     ├── JournalError               the journal cannot be written or read
     │   └── DiskFull               no room for the journal
+    ├── NotifyError                an alert event was not delivered; carries `retryable` and `retry_after_s`
     └── RunError                   a process of the platform could not be started or supervised
         ├── PortInUse              a port that the platform needs is taken
         └── AlreadyRunning         the profile is being run by another process
@@ -141,6 +142,15 @@ class JournalError(SpreadwatchError):
 
 class DiskFull(JournalError):
     """There is no room for the journal."""
+
+
+class NotifyError(SpreadwatchError):
+    """An alert event was not delivered; ``retryable``: trying again can help, ``retry_after_s``: the wait that the receiver asked for."""
+
+    def __init__(self, message: str, *, retryable: bool, retry_after_s: float | None = None) -> None:
+        super().__init__(message)
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
 
 
 class RunError(SpreadwatchError):

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     report_every_s: int = Field(3_600, ge=60, description="Schedule of the report flow, in seconds.")
 
     webhook_url: SecretStr | None = Field(None, description="Alert events are POSTed here as JSON.")
+    webhook_secret: SecretStr | None = Field(None, description="Key of the HMAC-SHA256 that signs each webhook request.")
     alert_callback: str | None = Field(None, description="Python callable that receives alert events, as `package.module:function`.")
     redis_url: SecretStr | None = Field(None, description="Redis of the optional Redis Streams journal; checked by `doctor` when set.")
     log_level: str = Field("INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is logged.")

@@ -142,7 +142,7 @@ def _check_reach(rule: Rule, zscore_window: int) -> None:
         return
     if rule.metric is Metric.ZSCORE:
         msg = (
-            f"z-score {rule.text.partition(rule.what)[2].strip()} can never {verb}: with a window of {zscore_window} bars"
+            f"{rule.text} can never {verb}: with a window of {zscore_window} bars"
             f" |z| is at most {high:.4g}; choose thresholds within it or a longer zscore_window"
         )
     else:

@@ -55,17 +55,33 @@ _PAIR, _SYMBOL, _INF = TargetKind.PAIR, TargetKind.SYMBOL, math.inf
 METRICS: Mapping[Metric, MetricFacts] = MappingProxyType(
     {
         Metric.ZSCORE: MetricFacts(
-            "z-score", _PAIR, True, False, -_INF, _INF, "", "standard deviations of the spread from its rolling mean; above 0 the y leg is rich"
+            "z-score",
+            _PAIR,
+            True,
+            False,
+            -_INF,
+            _INF,
+            "",
+            "standard deviations of the spread from its rolling mean; above 0 the y leg is rich",
         ),
         Metric.SPREAD: MetricFacts("spread", _PAIR, True, False, -_INF, _INF, "", "y - beta*x under the pair's live model"),
         Metric.CORRELATION: MetricFacts("correlation", _PAIR, True, False, -1.0, 1.0, "", "rolling correlation of one-bar log returns"),
         Metric.BETA: MetricFacts("hedge ratio", _PAIR, True, False, -_INF, _INF, "", "beta of the pair's live model"),
         Metric.HALF_LIFE: MetricFacts(
-            "half-life", _PAIR, True, False, 0.0, _INF, "bars", "bars until half of a deviation is gone; infinite when the spread does not revert"
+            "half-life",
+            _PAIR,
+            True,
+            False,
+            0.0,
+            _INF,
+            "bars",
+            "bars until half of a deviation is gone; infinite when the spread does not revert",
         ),
         Metric.EG_P: MetricFacts("Engle-Granger p", _PAIR, True, False, 0.0, 1.0, "", "p-value of the null hypothesis of no cointegration"),
         Metric.PRICE: MetricFacts("price", _SYMBOL, False, False, 0.0, _INF, "", "price of the latest trade"),
-        Metric.RETURN: MetricFacts("return", _SYMBOL, True, True, -1.0, _INF, "", "simple return over the last n bars: 0.01 is one percent"),
+        Metric.RETURN: MetricFacts(
+            "return", _SYMBOL, True, True, -1.0, _INF, "", "simple return over the last n bars: 0.01 is one percent"
+        ),
         Metric.VOLUME: MetricFacts("volume", _SYMBOL, True, True, 0.0, _INF, "", "base-asset volume of the last n bars"),
         Metric.DATA_AGE: MetricFacts("data age", _SYMBOL, False, False, 0.0, _INF, "s", "journal time since the latest trade, in seconds"),
     }

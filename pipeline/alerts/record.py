@@ -8,7 +8,6 @@ import json
 import math
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
 from types import NoneType
 from typing import Any, ClassVar, Self, get_args, get_type_hints
 
@@ -28,11 +27,11 @@ class Record:
     @classmethod
     def columns(cls) -> tuple[str, ...]:
         """Names of the fields, in the order in which `as_row` gives them."""
-        return tuple(_hints(cls))
+        return tuple(_fields(cls))
 
     def as_row(self) -> dict[str, Scalar]:
         """The fields as plain values: enums as their text, a timeframe as its name. Infinite floats stay floats."""
-        return {name: _plain(getattr(self, name)) for name in _hints(type(self))}
+        return {name: _plain(getattr(self, name)) for name in _fields(type(self))}
 
     @classmethod
     def from_row(cls, row: Mapping[str, object]) -> Self:
@@ -41,18 +40,18 @@ class Record:
         Raises:
             RuleError: on an unknown or missing field, or a value of the wrong type (NaN included).
         """
-        hints = _hints(cls)
+        fields = _fields(cls)
         for name in row:
-            if name not in hints:
-                near = difflib.get_close_matches(name, hints, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(hints)}"
+            if name not in fields:
+                near = difflib.get_close_matches(name, fields, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"expected {', '.join(fields)}"
                 msg = f"{cls.record_name} has no field {name!r}; {hint}"
                 raise RuleError(msg)
-        missing = [name for name in _required(cls) if name not in row]
+        missing = [name for name, field in fields.items() if field.required and name not in row]
         if missing:
             msg = f"{cls.record_name} lacks {', '.join(missing)}; give it"
             raise RuleError(msg)
-        return cls(**{name: _typed(cls.record_name, name, hints[name], value) for name, value in row.items()})
+        return cls(**{name: _typed(cls.record_name, name, fields[name], value) for name, value in row.items()})
 
     def to_json(self) -> str:
         """One compact JSON object in field order: equal records give equal text. Infinite floats become ``"inf"`` and ``"-inf"``."""
@@ -77,24 +76,28 @@ class Record:
         return cls.from_row(row)
 
 
-@cache
-def _hints(cls: type[Record]) -> dict[str, tuple[type, bool]]:
-    """Of each field its type, and whether it may be None."""
-    found: dict[str, tuple[type, bool]] = {}
-    hints = get_type_hints(cls)
-    for field in _fields(cls):
-        members = get_args(hints[field.name]) or (hints[field.name],)
-        found[field.name] = (next(member for member in members if member is not NoneType), NoneType in members)
-    return found
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Field:
+    kind: type
+    optional: bool
+    required: bool
 
 
-@cache
-def _required(cls: type[Record]) -> tuple[str, ...]:
-    return tuple(field.name for field in _fields(cls) if field.default is dataclasses.MISSING)
+_FIELDS: dict[type[Record], dict[str, _Field]] = {}
 
 
-def _fields(cls: Any) -> tuple[dataclasses.Field[Any], ...]:
-    return dataclasses.fields(cls)
+def _fields(record: Any) -> dict[str, _Field]:
+    """The fields of a record class by name, looked up once a class."""
+    known = _FIELDS.get(record)
+    if known is None:
+        hints = get_type_hints(record)
+        known = {}
+        for field in dataclasses.fields(record):
+            members = get_args(hints[field.name]) or (hints[field.name],)
+            kind = next(member for member in members if member is not NoneType)
+            known[field.name] = _Field(kind, NoneType in members, field.default is dataclasses.MISSING)
+        _FIELDS[record] = known  # only when whole: threads may race here
+    return known
 
 
 def _plain(value: object) -> Scalar:
@@ -108,8 +111,8 @@ def _plain(value: object) -> Scalar:
     raise TypeError(msg)
 
 
-def _typed(record: str, name: str, hint: tuple[type, bool], value: object) -> object:
-    kind, optional = hint
+def _typed(record: str, name: str, field: _Field, value: object) -> object:
+    kind, optional = field.kind, field.optional
     if value is None and optional:
         return None
     if issubclass(kind, StrEnum):
