@@ -69,6 +69,7 @@ $(BIN)/python:
 
 $(RUNTIME): requirements.lock pyproject.toml deployments/install.sh | $(BIN)/python
 	@$(INSTALL) requirements.lock
+	@$(BIN)/python -m pipeline.cli doctor --prepare
 	@touch $@
 
 $(DEV): requirements-dev.lock $(RUNTIME)

@@ -1,0 +1,5 @@
+"""``python -m pipeline.cli``: the same as ``spreadwatch``."""
+
+from pipeline.cli import main
+
+main()

@@ -1,0 +1,108 @@
+"""Commands that look after what is there: profiles and the state of the running processes."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+
+import click
+
+from pipeline.cli.process import existing_profile, profile_option
+from pipeline.errors import AlreadyRunning
+from pipeline.profile import Profile, list_profiles, load_profile
+from pipeline.settings import settings
+
+
+@click.group()
+def profile() -> None:
+    """List and reset profiles."""
+
+
+@profile.command("list")
+def list_() -> None:
+    """Every profile: name, kind, size, whether it runs."""
+    from pipeline.supervisor import lock
+
+    chosen = settings()
+    found = list_profiles(chosen.data_dir)
+    if not found:
+        click.echo(f"No profile under {chosen.data_dir.resolve()} yet; `spreadwatch up` or `make demo` makes one.")
+        return
+    rows = [("NAME", "KIND", "TRADES", "SIZE", "STATE")]
+    for one in found:
+        pid = lock.holder(one.run)
+        rows.append((one.name, one.kind.value, one.trade_stream.value, _size(_bytes_of(one)), f"runs (pid {pid})" if pid else "-"))
+    _table(rows)
+
+
+@profile.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def reset(*, name: str, yes: bool) -> None:
+    """Delete a profile with all its data."""
+    from pipeline.supervisor import lock
+
+    chosen = load_profile(settings().data_dir, name)
+    try:
+        with lock.hold(chosen.run):
+            if not yes:
+                click.confirm(f"Delete profile {name} ({chosen.kind}, {_size(_bytes_of(chosen))}) in {chosen.path.resolve()}?", abort=True)
+            # First what makes it a profile: a deletion that is interrupted leaves rubbish, never half a profile.
+            (chosen.path / "profile.json").unlink()
+            shutil.rmtree(chosen.path)
+    except AlreadyRunning as error:
+        msg = f"profile {name!r} is running (pid {lock.holder(chosen.run)}); stop it first"
+        raise AlreadyRunning(msg) from error
+    click.echo(f"Deleted {chosen.path}.")
+
+
+@click.command()
+@profile_option
+def status(*, profile_name: str | None) -> None:
+    """How the running platform is doing; exit code 1 when not everything is healthy."""
+    from pipeline.supervisor import status as supervised
+
+    chosen = existing_profile(profile_name)
+    run = supervised.read(chosen.run)
+    if run is None:
+        click.echo(f"Profile {chosen.name} ({chosen.kind}) is not running; `spreadwatch up --profile {chosen.name}` starts it.")
+        sys.exit(1)
+    now = time.time()
+    click.echo(f"Profile {chosen.name} ({chosen.kind}), running for {_age(now - run.started_at)} (pid {run.supervisor_pid})")
+    rows = [("PROCESS", "STATE", "FOR", "PID", "RESTARTS", "")]
+    for row in run.processes:
+        detail = "" if row.state.value == "healthy" else row.detail
+        rows.append((row.name, row.state.value, _age(now - row.since), str(row.pid or "-"), str(row.restarts), detail))
+    _table(rows)
+    for name, url in run.urls.items():
+        click.echo(f"{name}: {url}")
+    sys.exit(0 if run.healthy else 1)
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        click.echo("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _bytes_of(one: Profile) -> int:
+    return sum(path.stat().st_size for path in one.path.rglob("*") if path.is_file())
+
+
+def _size(count: int) -> str:
+    size = float(count)
+    for unit in ("B", "KB", "MB"):
+        if size < 1_000:
+            return f"{size:.0f} {unit}"
+        size /= 1_000
+    return f"{size:.1f} GB"
+
+
+def _age(seconds: float) -> str:
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    if seconds < 7_200:
+        return f"{seconds / 60:.0f} min"
+    return f"{seconds / 3_600:.1f} h"

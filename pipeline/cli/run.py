@@ -1,0 +1,149 @@
+"""Commands that run the platform or one process of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from pipeline.cli.process import (
+    DEFAULT_PROFILES,
+    effective_settings,
+    process_profile,
+    profile_option,
+    require_own_kind,
+    run_until_stopped,
+)
+from pipeline.profile import Kind
+from pipeline.settings import Settings, settings
+
+_REPLAY = click.option(
+    "--replay",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    metavar="PATH",
+    help="Recording to play (plain, .gz or .zst); may be given several times.",
+)
+_SPEED = click.option("--speed", type=float, default=1.0, show_default=True, help="Speed of the replay; inf for as fast as it goes.")
+_SHIFT = click.option("--shift", is_flag=True, help="Move the recording's times to now; they are kept otherwise.")
+
+
+@click.command()
+@profile_option
+@click.option("--kind", type=click.Choice([kind.value for kind in Kind]), help="live, simulated or recorded.  [default: live]")
+@_REPLAY
+@_SPEED
+@_SHIFT
+def up(*, profile_name: str | None, kind: str | None, replay: tuple[Path, ...], speed: float, shift: bool) -> None:
+    """Run the whole platform until Ctrl-C."""
+    from pipeline.cli.platform import Order, run_platform
+
+    chosen_kind = _kind(profile_name, kind, replay)
+    if (chosen_kind is Kind.RECORDED) != bool(replay):
+        hint = "give the recordings with --replay PATH" if chosen_kind is Kind.RECORDED else "leave out --replay or use --kind recorded"
+        msg = f"a {chosen_kind} profile was asked for; {hint}."
+        raise click.UsageError(msg)
+    name = profile_name or _default_name(chosen_kind)
+    sys.exit(asyncio.run(run_platform(Order(name, chosen_kind, replay, speed, shift), settings())))
+
+
+@click.command()
+@profile_option
+def capture(*, profile_name: str | None) -> None:
+    """Write the venue's streams to the journal."""
+    from pipeline.capture import run
+
+    profile = process_profile(profile_name)
+    chosen = effective_settings(profile)
+    require_own_kind(profile, chosen)
+    run_until_stopped(lambda stop: run(profile, chosen, stop))
+
+
+@click.command()
+@profile_option
+def warehouse(*, profile_name: str | None) -> None:
+    """Land the journal in DuckDB, keep live bars and signals, serve SQL."""
+    from pipeline.warehouse import run
+
+    profile = process_profile(profile_name)
+    chosen = effective_settings(profile)
+    run_until_stopped(lambda stop: run(profile, chosen, stop))
+
+
+@click.command()
+@profile_option
+@click.option("--port", type=click.IntRange(1, 65535), help="Port; the setting simulator_port when left out.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of the universe; the setting simulator_seed when left out.")
+@_REPLAY
+@_SPEED
+@_SHIFT
+def simulate(*, profile_name: str | None, port: int | None, seed: int | None, replay: tuple[Path, ...], speed: float, shift: bool) -> None:
+    """Be the venue, on this machine: a seeded market, or a recording."""
+    from pipeline.simulator import SimulatorConfig, serve
+
+    del profile_name  # the venue knows no profiles; the option is there so that every process takes it
+    chosen = settings()
+    config = SimulatorConfig(
+        host=chosen.host,
+        port=port or chosen.simulator_port,
+        seed=chosen.simulator_seed if seed is None else seed,
+        replay=replay,
+        speed=speed,
+        shift_to_now=shift,
+    )
+    run_until_stopped(lambda stop: serve(config, stop))
+
+
+@click.command()
+@profile_option
+def flows(*, profile_name: str | None) -> None:
+    """Serve the Prefect flows on their schedules."""
+    _become("flows", profile_name)
+
+
+@click.command()
+@profile_option
+def dashboard(*, profile_name: str | None) -> None:
+    """Serve the dashboard."""
+    _become("dashboards", profile_name)
+
+
+def _kind(profile_name: str | None, kind: str | None, replay: tuple[Path, ...]) -> Kind:
+    """What was asked for; else what the named profile is; else what a recording implies."""
+    from pipeline.errors import ProfileError
+    from pipeline.profile import load_profile
+
+    if kind is not None:
+        return Kind(kind)
+    if replay:
+        return Kind.RECORDED
+    chosen = settings()
+    try:
+        return load_profile(chosen.data_dir, profile_name or chosen.profile).kind
+    except ProfileError:
+        return Kind.LIVE
+
+
+def _default_name(kind: Kind) -> str:
+    chosen = settings()
+    return chosen.profile if "profile" in chosen.model_fields_set else DEFAULT_PROFILES[kind]
+
+
+def _become(package: str, profile_name: str | None) -> NoReturn:
+    """Turn this process into ``python -m package``: the engine never imports what stands on it."""
+    from pipeline.supervisor.plan import process_environment
+
+    profile = process_profile(profile_name)
+    chosen = effective_settings(profile)
+    environment = {**os.environ, **process_environment(profile, chosen), **_changed(chosen)}
+    os.execve(sys.executable, [sys.executable, "-m", package], environment)  # noqa: S606 -- our own package, no shell
+
+
+def _changed(chosen: Settings) -> Mapping[str, str]:
+    """The venue's addresses as they are in effect."""
+    return {f"SPREADWATCH_{name.upper()}": str(getattr(chosen, name)) for name in ("ws_market_url", "ws_public_url", "rest_url")}

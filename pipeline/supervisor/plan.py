@@ -1,0 +1,143 @@
+"""Which processes make up the platform for a profile: the one place that knows their order, ports and environment."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipeline.profile import Kind, Profile
+from pipeline.settings import Settings
+from pipeline.supervisor.ports import PortNeed
+from pipeline.supervisor.spec import FileProbe, HttpProbe, ProcessSpec, TcpProbe
+
+_EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, not bound to
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What a profile's simulated venue plays.
+
+    ``overrides`` are settings, by name, that every process of the run gets (the symbols of a recording, for example).
+    """
+
+    replay: tuple[Path, ...] = ()
+    speed: float = 1.0
+    shift: bool = False
+    overrides: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What the supervisor runs for one profile."""
+
+    processes: tuple[ProcessSpec, ...]
+    ports: tuple[PortNeed, ...]
+    urls: dict[str, str]
+
+
+def reachable(host: str) -> str:
+    """The address under which a server bound to ``host`` is reached from this machine."""
+    return _EVERYWHERE.get(host, host)
+
+
+def base_url(host: str, port: int) -> str:
+    """``http://host:port`` as one reaches it from this machine."""
+    name = reachable(host)
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+
+
+def prefect_environment(profile: Profile, settings: Settings) -> dict[str, str]:
+    """What makes Prefect's server and clients keep to this profile and to this machine."""
+    return {
+        "PREFECT_HOME": str(profile.prefect_home.resolve()),
+        "PREFECT_API_URL": f"{base_url(settings.host, settings.prefect_port)}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        # The newer UI calls an outside analytics host from each page, whatever the setting above says.
+        "PREFECT_SERVER_UI_V2_ENABLED": "false",
+    }
+
+
+def process_environment(profile: Profile, settings: Settings) -> dict[str, str]:
+    """What a process of a profile needs to find it, whatever the working directory."""
+    return {
+        "SPREADWATCH_DATA_DIR": str(settings.data_dir.resolve()),
+        "SPREADWATCH_PROFILE": profile.name,
+        "PYTHONUNBUFFERED": "1",
+        **prefect_environment(profile, settings),
+    }
+
+
+def simulator_overrides(settings: Settings) -> dict[str, str]:
+    """The venue's addresses, all of them the simulator's."""
+    http = base_url(settings.host, settings.simulator_port)
+    ws = http.replace("http://", "ws://")
+    return {"ws_market_url": f"{ws}/market", "ws_public_url": f"{ws}/public", "rest_url": http}
+
+
+def needed_ports(kind: Kind, settings: Settings) -> tuple[PortNeed, ...]:
+    """The ports that the platform listens on for a profile of this kind."""
+    needs = [
+        PortNeed(settings.host, settings.dashboard_port, "dashboard", "dashboard_port"),
+        PortNeed(settings.host, settings.prefect_port, "Prefect server", "prefect_port"),
+        PortNeed(settings.host, settings.warehouse_port, "warehouse", "warehouse_port"),
+    ]
+    if kind is not Kind.LIVE:
+        needs.append(PortNeed(settings.host, settings.simulator_port, "simulator", "simulator_port"))
+    return tuple(needs)
+
+
+def make_plan(profile: Profile, settings: Settings, source: Source | None = None) -> Plan:
+    """The processes of a profile, by its kind; ``source`` says what the simulator plays."""
+    source = source or Source()
+    simulated = profile.kind is not Kind.LIVE
+    overrides = {**(simulator_overrides(settings) if simulated else {}), **source.overrides}
+    environment = process_environment(profile, settings) | {f"SPREADWATCH_{name.upper()}": value for name, value in overrides.items()}
+    host = reachable(settings.host)
+
+    def own(command: str, *arguments: str) -> tuple[str, ...]:
+        return (sys.executable, "-m", "pipeline.cli", command, "--profile", profile.name, *arguments)
+
+    server = ("--host", settings.host, "--port", str(settings.prefect_port))
+    processes = [
+        ProcessSpec(
+            "capture",
+            own("capture"),
+            environment,
+            after=("simulate",) if simulated else (),
+            probe=FileProbe(profile.journal / "capture" / "HEAD"),
+        ),
+        ProcessSpec("warehouse", own("warehouse"), environment, probe=TcpProbe(host, settings.warehouse_port), grace_s=20.0),
+        ProcessSpec(
+            "prefect",
+            (sys.executable, "-m", "prefect", "server", "start", *server),
+            environment,
+            probe=HttpProbe(host, settings.prefect_port, "/api/health"),
+        ),
+        ProcessSpec("flows", own("flows"), environment, after=("warehouse", "prefect"), grace_s=20.0),
+        ProcessSpec("dashboard", own("dashboard"), environment, after=("warehouse",), probe=TcpProbe(host, settings.dashboard_port)),
+    ]
+    if simulated:
+        processes.insert(
+            0,
+            ProcessSpec(
+                "simulate",
+                own("simulate", *_simulator_arguments(source)),
+                environment,
+                probe=HttpProbe(host, settings.simulator_port, "/fapi/v1/ping"),
+            ),
+        )
+    urls = {
+        "Dashboard": base_url(settings.host, settings.dashboard_port),
+        "Prefect UI": base_url(settings.host, settings.prefect_port),
+    }
+    return Plan(tuple(processes), needed_ports(profile.kind, settings), urls)
+
+
+def _simulator_arguments(source: Source) -> tuple[str, ...]:
+    if not source.replay:
+        return ()
+    paths = [argument for path in source.replay for argument in ("--replay", str(path.resolve()))]
+    return (*paths, "--speed", f"{source.speed:g}", *(("--shift",) if source.shift else ()))
