@@ -1,0 +1,41 @@
+"""What a simulator is told when it starts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorConfig:
+    """Where to listen and what to play.
+
+    Attributes:
+        host: address to bind to.
+        port: port to bind to; 0 takes a free one.
+        seed: which synthetic market; not used by a replay.
+        replay: recordings to play, merged by receive time; none plays the synthetic market.
+        speed: how many times faster than recorded; infinity plays as fast as the clients read.
+        shift_to_now: rewrite the recorded times so that the replay seems to happen now.
+
+    Raises:
+        UsageError: when ``speed`` is not positive, or times are shifted at another speed than 1.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9443
+    seed: int = 7
+    replay: tuple[Path, ...] = ()
+    speed: float = 1.0
+    shift_to_now: bool = False
+
+    def __post_init__(self) -> None:
+        if math.isnan(self.speed) or self.speed <= 0:
+            msg = f"replay speed {self.speed} cannot be used; expected a positive number, 1 for the recorded pace"
+            raise UsageError(msg)
+        if self.shift_to_now and self.speed != 1:
+            msg = f"times cannot be shifted to now at speed {self.speed:g}: they would outrun the clock; use speed 1 or keep the times"
+            raise UsageError(msg)

@@ -1,0 +1,179 @@
+"""The simulated venue on one port: REST and WebSocket, as the shell around the pure parts."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import http
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from email.utils import formatdate
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import serve as serve_websocket
+from websockets.datastructures import Headers
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+
+from pipeline.errors import PortInUse
+from pipeline.simulator.config import SimulatorConfig
+from pipeline.simulator.history import History, SyntheticHistory
+from pipeline.simulator.hub import Hub
+from pipeline.simulator.live import LiveFeed
+from pipeline.simulator.rest import Answer, Rest
+from pipeline.simulator.session import Session
+from pipeline.simulator.streams import parse_address
+from pipeline.simulator.trades import Tape
+
+_log = logging.getLogger(__name__)
+
+_PING_INTERVAL_S = 180.0
+_PING_TIMEOUT_S = 600.0
+_COMMANDS_A_SECOND = 10
+_SLOWEST_ANSWER_S = 300.0
+
+
+def wall_ms() -> int:
+    """Wall clock in milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+async def serve(
+    config: SimulatorConfig,
+    stop: asyncio.Event,
+    *,
+    ready: Callable[[int], None] | None = None,
+    clock_ms: Callable[[], int] = wall_ms,
+) -> None:
+    """Run the simulated venue until ``stop`` is set.
+
+    Args:
+        config: where to listen and what to play.
+        stop: set it to end.
+        ready: called with the port once connections are accepted.
+        clock_ms: the time of the synthetic market, in milliseconds; must not run backwards.
+
+    Raises:
+        PortInUse: when the port is taken.
+        RecordingError: when a recording cannot be read.
+    """
+    hub = Hub()
+    history, feed = await _market(config, hub, clock_ms)
+    shell = _Shell(hub, Rest(history, wall_ms))
+    try:
+        server = await serve_websocket(
+            shell.converse,
+            config.host,
+            config.port,
+            process_request=shell.process_request,
+            compression=None,
+            ping_interval=_PING_INTERVAL_S,
+            ping_timeout=_PING_TIMEOUT_S,
+            open_timeout=_SLOWEST_ANSWER_S,
+            close_timeout=1,
+            server_header=None,
+            logger=_quiet_logger(),
+        )
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        msg = f"port {config.port} of {config.host} is in use; stop what uses it or choose another simulator_port"
+        raise PortInUse(msg) from error
+    port = server.sockets[0].getsockname()[1]
+    _log.info("simulator.listening", extra={"host": config.host, "port": port, "replay": len(config.replay)})
+    feeding = asyncio.create_task(feed, name="simulator-feed")
+    stopping = asyncio.create_task(stop.wait(), name="simulator-stop")
+    try:
+        if ready is not None:
+            ready(port)
+        await asyncio.wait({feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if feeding.done():
+            feeding.result()
+            await stopping
+    finally:
+        for task in (feeding, stopping):
+            task.cancel()
+        await asyncio.gather(feeding, stopping, return_exceptions=True)
+        server.close()
+        await server.wait_closed()
+
+
+async def _market(config: SimulatorConfig, hub: Hub, clock_ms: Callable[[], int]) -> tuple[History, Coroutine[Any, Any, None]]:
+    if config.replay:
+        from pipeline.simulator.replay import open_replay  # noqa: PLC0415  decoders are not needed otherwise
+
+        replay = await open_replay(config, hub)
+        return replay.history, replay.run()
+    tape = Tape(config.seed)
+    history = SyntheticHistory(tape, clock_ms)
+    return history, LiveFeed(tape, history, hub, clock_ms).run()
+
+
+class _Shell:
+    """Connects the WebSocket server to hub, sessions and REST."""
+
+    def __init__(self, hub: Hub, rest: Rest) -> None:
+        self._hub = hub
+        self._rest = rest
+
+    async def process_request(self, connection: ServerConnection, request: Request) -> Response | None:
+        """Answer plain GETs; None lets a WebSocket handshake go on."""
+        del connection
+        if request.path.startswith("/fapi/"):
+            return _response(await self._rest.answer(request.path))
+        if parse_address(request.path) is None:
+            return _response(Answer(404, '{"code":-5000,"msg":"Path is invalid"}'))
+        return None
+
+    async def converse(self, connection: ServerConnection) -> None:
+        """Serve one WebSocket connection until it closes."""
+        address = parse_address(connection.request.path) if connection.request else None
+        if address is None:
+            return
+        session = Session.opened(address)
+        self._hub.join(connection, session)
+        commands: deque[float] = deque(maxlen=_COMMANDS_A_SECOND)
+        try:
+            await self._tell_end(connection, session)
+            async for text in connection:
+                now = time.monotonic()
+                if len(commands) == _COMMANDS_A_SECOND and now - commands[0] < 1:
+                    await connection.close(1008, "Too many requests")
+                    return
+                commands.append(now)
+                answer = session.answer(text)
+                self._hub.reindex()
+                await connection.send(answer)
+                await self._tell_end(connection, session)
+        except ConnectionClosed:
+            pass  # the client has gone: nothing is owed to it
+        finally:
+            self._hub.leave(connection)
+
+    async def _tell_end(self, connection: ServerConnection, session: Session) -> None:
+        if self._hub.ended is not None and session.streams:
+            await connection.send(self._hub.ended)
+
+
+def _response(answer: Answer) -> Response:
+    body = answer.body.encode()
+    headers = Headers(
+        {
+            "Date": formatdate(usegmt=True),
+            "Content-Type": "application/json;charset=UTF-8",
+            "Content-Length": str(len(body)),
+            "Connection": "close",
+            **answer.headers,
+        }
+    )
+    return Response(answer.status, http.HTTPStatus(answer.status).phrase, headers, body)
+
+
+def _quiet_logger() -> logging.Logger:
+    """Opened and closed connections are no news here, and each REST answer counts as a refused handshake."""
+    logger = logging.getLogger(f"{__name__}.websockets")
+    logger.setLevel(logging.ERROR)
+    return logger
