@@ -75,18 +75,54 @@ class Kline:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSeen:
+    """What capture has seen of one stream: messages since it started, and when the last one came (None: never)."""
+
+    stream: str
+    messages: int
+    last_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSeen:
+    """One connection of capture: its route, its state (``open``, ``connecting``, ``down``) and since when."""
+
+    route: str
+    state: str
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
-    """A line that capture writes once a second, so that journal time moves when no trade does."""
+    """A line that capture writes once a second, so that journal time moves when no trade does.
+
+    ``streams`` is the number of streams in ``seen``.
+    """
 
     recv_ns: int
     connected: bool
     streams: int
+    seen: tuple[StreamSeen, ...] = ()
+    connections: tuple[ConnectionSeen, ...] = ()
+    reconnects: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class End:
     """The last line of a recording or replay: every bar up to here is complete."""
 
+    recv_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """A line that Spreadwatch itself put into the journal (``{"e":"sw.<name>",...}``), the clock and end lines aside.
+
+    ``name`` is without the ``sw.``; ``payload`` is the whole JSON text, for its owner to decode.
+    """
+
+    name: str
+    payload: bytes
     recv_ns: int
 
 
@@ -119,4 +155,4 @@ class Unknown:
     name: str
 
 
-Event = Trade | Quote | Kline | Clock | End | Control | Shutdown | Unused | Unknown
+Event = Trade | Quote | Kline | Clock | End | Own | Control | Shutdown | Unused | Unknown

@@ -1,0 +1,257 @@
+"""Bulk decoding says of every line exactly what line-by-line decoding says."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.model.event import End, Own, Quote, Trade, TradeKind
+from pipeline.venues import bulk
+from pipeline.venues.batch import MAX_SAMPLES, Batch, decode_lines
+from pipeline.venues.binance import decode, decode_batch, encode_trade
+
+AGG = b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":5,"a":7,"s":"BTCUSDT","p":"61800.30","q":"0.006","f":10,"l":12,"T":4,"m":true}}'
+RAW = b'{"e":"trade","E":5,"T":4,"s":"ETHUSDT","t":7,"p":"2681.3","q":"0.006","X":"MARKET","m":false}'
+FUND = b'{"stream":"s","data":{"e":"trade","E":5,"T":4,"s":"ETHUSDT","t":8,"p":"2681.3","q":"0.006","X":"INSURANCE_FUND","m":false}}'
+BOOK = b'{"e":"bookTicker","u":9,"s":"BTCUSDT","b":"1.5","B":"2","a":"1.6","A":"3","T":4,"E":5}'
+DEPTH = b'{"stream":"s","data":{"e":"depthUpdate","b":[["1","2"]]}}'
+KLINE = (
+    b'{"e":"kline","E":1,"s":"CTKUSDT","k":{"t":60000,"T":119999,"s":"CTKUSDT","i":"1m","f":1,"L":2,"o":"1.0","c":"1.1",'
+    b'"h":"1.2","l":"0.9","v":"3917","n":2,"x":true,"q":"1","V":"1","Q":"1","B":"0"}}'
+)
+OTHERS = [
+    b'{"e":"sw.clock","connected":true,"streams":{"a":{"n":1}}}',
+    b'{"e":"sw.end"}',
+    b'{"e":"sw.request","text":"\xc3\xa4 b"}',
+    b'{"result":null,"id":1}',
+    b'{"e":"serverShutdown","E":1}',
+    b'{"e":"newThing"}',
+    b'{"e":"markPriceUpdate"}',
+    KLINE,
+]
+BROKEN = [
+    b"",
+    b"{}x",
+    AGG[:-5],
+    AGG.replace(b"61800.30", b"1e5"),
+    AGG.replace(b'"l":12', b'"l":9'),
+    AGG.replace(b"0.006", b"1\\n2"),
+    AGG.replace(b'"E":5', b'"E":"\xff"'),
+    RAW.replace(b"ETHUSDT", b"ethusdt"),
+    BOOK.replace(b'"1.6"', b'""'),
+    BOOK.replace(b"BTCUSDT", "币安人生USDT".encode()),
+]
+ODD_BUT_RIGHT = [
+    AGG.replace(b'{"stream"', b'{ "stream"'),
+    RAW.replace(b'"E":5', '"E":"ä"'.encode()),
+    BOOK + b"\r",
+    AGG.replace(b'"m":true', b'"m":true,"st":2'),
+    BOOK.replace(b'"E":5', b'"st":2'),
+    RAW.replace(b'"E":5', b'"st":1,"ps":"X Y"'),
+]
+HEADS = [b"1723161255088176367 ", b"1723161255088176368 ", b"0000000000000000001 ", b"9223372036854775807 "]
+ODD_HEADS = [
+    b"5 ",
+    b"9223372036854775808 ",
+    b"9999999999999999999 ",
+    b"17231612550881763670 ",
+    b"172316125508817636x ",
+    b"",
+    b" ",
+    b"-1 ",
+    b"1_0 ",
+]
+
+
+def said(batch: Batch) -> tuple[object, ...]:
+    """Everything that a batch says, in plain values."""
+    return (
+        batch.lines,
+        batch.last_recv_ns,
+        batch.malformed,
+        batch.samples,
+        batch.unused,
+        batch.unknown,
+        batch.others,
+        list(batch.trades.events()),
+        batch.trades.line.tolist(),
+        list(batch.quotes.events()),
+        batch.quotes.line.tolist(),
+    )
+
+
+def agree(block: bytes) -> Batch:
+    batch = decode_batch(block)
+    assert said(batch) == said(decode_lines(block, decode))
+    rows = len(batch.trades) + len(batch.quotes) + len(batch.others) + batch.malformed
+    assert rows + sum(batch.unused.values()) + sum(batch.unknown.values()) == batch.lines
+    return batch
+
+
+LINES = st.tuples(
+    st.one_of(st.sampled_from(HEADS), st.sampled_from(HEADS), st.sampled_from(ODD_HEADS)),
+    st.one_of(st.sampled_from([AGG, RAW, FUND, BOOK, DEPTH]), st.sampled_from([*OTHERS, *BROKEN, *ODD_BUT_RIGHT])),
+).map(b"".join)
+
+
+@settings(max_examples=200)
+@given(st.lists(LINES, max_size=12), st.booleans())
+def test_any_mixture_of_lines_agrees_with_decode(lines: list[bytes], ended: bool):  # noqa: FBT001
+    agree(b"\n".join(lines) + (b"\n" if ended and lines else b""))
+
+
+@settings(max_examples=100)
+@given(st.lists(LINES, min_size=1, max_size=4), st.data())
+def test_damaged_blocks_agree_with_decode(lines: list[bytes], data: st.DataObject):
+    block = bytearray(b"\n".join(lines) + b"\n")
+    for _ in range(data.draw(st.integers(1, 4))):
+        block[data.draw(st.integers(0, len(block) - 1))] = data.draw(st.one_of(st.integers(0, 255), st.sampled_from(list(b'\n "{}:,0'))))
+    agree(bytes(block))
+
+
+@pytest.mark.parametrize("body", [*OTHERS, *BROKEN, *ODD_BUT_RIGHT])
+def test_each_special_line_among_ordinary_ones(body: bytes):
+    block = b"".join(HEADS[0] + line + b"\n" for line in (AGG, body, AGG, FUND, BOOK))
+    batch = agree(block)
+    assert len(batch.trades) >= 3
+
+
+def test_no_lines_at_all():
+    batch = agree(b"")
+    assert (batch.lines, batch.last_recv_ns, len(batch.trades), len(batch.quotes)) == (0, None, 0, 0)
+    assert batch.trades.price == []
+    assert agree(b"\n").malformed == 1
+
+
+def test_chunks_are_joined_in_order(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bulk, "_CHUNK", 3)
+    bodies = [AGG, RAW, BOOK, FUND, OTHERS[0], AGG.replace(b"BTCUSDT", b"AUSDT"), BROKEN[3], RAW, ODD_BUT_RIGHT[0], BOOK, DEPTH]
+    batch = agree(b"".join(HEADS[0] + body + b"\n" for body in bodies))
+    assert batch.trades.line.tolist() == [0, 1, 3, 5, 7, 8]
+    assert batch.trades.aggregate.tolist() == [True, False, False, True, False, True]
+    assert batch.trades.market.tolist() == [True, True, False, True, True, True]
+    assert batch.trades.symbol == ["BTCUSDT", "ETHUSDT", "ETHUSDT", "AUSDT", "ETHUSDT", "BTCUSDT"]
+
+
+def test_samples_are_bounded():
+    batch = agree(b"5 nonsense " + b"x" * 1_000 + b"\n" + b"bad\n" * 40)
+    assert batch.malformed == 41
+    assert len(batch.samples) == MAX_SAMPLES
+    assert len(batch.samples[0].text) == 300
+
+
+def test_own_lines_keep_their_place_and_text():
+    batch = agree(b'7 {"e":"sw.universe","symbols":["A B"]}\n8 {"e":"sw.end"}\n')
+    assert batch.others == [(0, 7, Own("universe", b'{"e":"sw.universe","symbols":["A B"]}', 7)), (1, 8, End(8))]
+
+
+def test_taking_rows_by_mask_and_by_position():
+    trades = agree(b"".join(HEADS[0] + body + b"\n" for body in (AGG, FUND, RAW, AGG))).trades
+    assert list(trades.take(trades.market).events()) == [event for event in trades.events() if event.market]
+    assert trades.take(np.array([3, 1])).symbol == ["BTCUSDT", "ETHUSDT"]
+
+
+TRADES = st.builds(
+    lambda symbol, number, price, qty, time, maker, span, kind, market: Trade(
+        symbol=symbol,
+        trade_id=number,
+        price=price,
+        qty=qty,
+        event_time_ms=time,
+        recv_ns=9,
+        buyer_is_maker=maker,
+        first_id=number,
+        last_id=number + span if kind is TradeKind.AGGREGATE else number,
+        kind=kind,
+        market=market or kind is TradeKind.AGGREGATE,
+    ),
+    st.from_regex(r"[A-Z0-9_]{2,30}", fullmatch=True),
+    st.integers(0, 2**62),
+    st.from_regex(r"[0-9]{1,10}(\.[0-9]{1,8})?", fullmatch=True),
+    st.from_regex(r"[0-9]{1,10}(\.[0-9]{1,8})?", fullmatch=True),
+    st.integers(0, 2**63 - 1),
+    st.booleans(),
+    st.integers(0, 50),
+    st.sampled_from(TradeKind),
+    st.booleans(),
+)
+
+
+@settings(max_examples=100)
+@given(st.lists(TRADES, max_size=4))
+def test_encoded_trades_decode_to_themselves(trades: list[Trade]):
+    assert [decode(encode_trade(trade), 9) for trade in trades] == trades
+    assert list(agree(b"".join(b"9 " + encode_trade(trade) + b"\n" for trade in trades)).trades.events()) == trades
+
+
+def test_the_whole_real_captures(market_data: Path):
+    expected = {"btcusdt": (21_313, 66_089, 6_551), "ethusdt": (14_076, 53_992, 6_586)}
+    for name, (trades, quotes, depth) in expected.items():
+        block = gzip.decompress((market_data / "ws_usdm_20240808" / f"{name}_20240808.gz").read_bytes())
+        batch = agree(block)
+        assert (len(batch.trades), len(batch.quotes), batch.malformed, batch.others, batch.unknown) == (trades, quotes, 0, [], {})
+        assert batch.unused == {"depthUpdate": depth, "depthSnapshot": 1}
+        assert np.all(np.diff(batch.trades.trade_id) == 1)
+        assert batch.trades.market.all()
+        assert not batch.trades.aggregate.any()
+        if name == "btcusdt":
+            rows = list(batch.trades.events())
+            assert rows[0] == Trade(
+                symbol="BTCUSDT",
+                trade_id=5266583935,
+                price="61800.30",
+                qty="0.006",
+                event_time_ms=1723161256322,
+                recv_ns=1723161255088176367,
+                buyer_is_maker=False,
+                first_id=5266583935,
+                last_id=5266583935,
+                kind=TradeKind.RAW,
+            )
+            assert next(batch.quotes.events()) == Quote(
+                symbol="BTCUSDT",
+                update_id=5123107839020,
+                bid="61800.20",
+                bid_qty="2.507",
+                ask="61800.30",
+                ask_qty="2.510",
+                event_time_ms=1723161256313,
+                recv_ns=1723161255088169167,
+            )
+            assert rows[-1] == Trade(
+                symbol="BTCUSDT",
+                trade_id=5266605247,
+                price="61659.80",
+                qty="0.076",
+                event_time_ms=1723161599643,
+                recv_ns=1723161598372181179,
+                buyer_is_maker=False,
+                first_id=5266605247,
+                last_id=5266605247,
+                kind=TradeKind.RAW,
+            )
+            *_, last_quote = batch.quotes.events()
+            assert last_quote == Quote(
+                symbol="BTCUSDT",
+                update_id=5123135221461,
+                bid="61659.70",
+                bid_qty="1.486",
+                ask="61659.80",
+                ask_qty="0.981",
+                event_time_ms=1723161600709,
+                recv_ns=1723161599439160683,
+            )
+            assert batch.last_recv_ns == 1723161599833492584
+
+
+def test_the_cryptofeed_capture(market_data: Path):
+    lines = gzip.decompress((market_data / "ws_cryptofeed" / "BINANCE_FUTURES.ws.1.0.gz").read_bytes()).splitlines()[1:]
+    block = b"".join(b"1626992741062170000 " + line.split(b": ", 1)[1] + b"\n" for line in lines)
+    batch = agree(block)
+    assert (len(batch.trades), len(batch.quotes), len(batch.others), batch.unused) == (91, 613, 67, {"depthUpdate": 764})
+    assert set(batch.trades.symbols.names) == {"CTKUSDT", "SUSHIUSDT", "KEEPUSDT", "AKROUSDT"}
