@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from pipeline.analytics.arrays import as_series, require_finite
+from pipeline.analytics.arrays import BoolArray, FloatArray, IntArray, as_series, require_finite
 from pipeline.errors import AnalyticsError
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pipeline.analytics.arrays import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +33,9 @@ class Aligned:
         return int(self.ts.size)
 
 
-def align(y_ts: ArrayLike, y_close: ArrayLike, x_ts: ArrayLike, x_close: ArrayLike, step_us: int, max_fill: int) -> Aligned:
+def align(  # noqa: PLR0917 - two legs, then the grid
+    y_ts: ArrayLike, y_close: ArrayLike, x_ts: ArrayLike, x_close: ArrayLike, step_us: int, max_fill: int
+) -> Aligned:
     """Bring two legs onto the common grid of bar times, carrying the last close forward at most ``max_fill`` bars.
 
     The grid has every bar time ``k * step_us`` at which each leg has a bar or had its last one at most
@@ -66,12 +63,13 @@ def align(y_ts: ArrayLike, y_close: ArrayLike, x_ts: ArrayLike, x_close: ArrayLi
     y_slots, y_closes = _leg("y", y_ts, y_close, step_us)
     x_slots, x_closes = _leg("x", x_ts, x_close, step_us)
     if y_slots.size == 0 or x_slots.size == 0:
-        return _rows(np.empty(0, np.int64), y_slots, y_closes, x_slots, x_closes, step_us)
+        no_rows, unfilled = np.empty(0), np.empty(0, np.bool_)
+        return Aligned(np.empty(0, np.int64), no_rows, no_rows, unfilled, unfilled)
     last = max(int(y_slots[-1]), int(x_slots[-1]))
-    y_reach = _reach(y_slots, max_fill, last)
-    x_reach = _reach(x_slots, max_fill, last)
-    slots = np.intersect1d(y_reach, x_reach, assume_unique=True)
-    return _rows(slots, y_slots, y_closes, x_slots, x_closes, step_us)
+    slots = np.intersect1d(_reach(y_slots, max_fill, last), _reach(x_slots, max_fill, last), assume_unique=True)
+    y_at = np.searchsorted(y_slots, slots, side="right") - 1
+    x_at = np.searchsorted(x_slots, slots, side="right") - 1
+    return Aligned(slots * step_us, y_closes[y_at], x_closes[x_at], y_slots[y_at] != slots, x_slots[x_at] != slots)
 
 
 def _leg(name: str, ts: ArrayLike, close: ArrayLike, step_us: int) -> tuple[IntArray, FloatArray]:
@@ -94,9 +92,3 @@ def _reach(slots: IntArray, max_fill: int, last: int) -> IntArray:
     counts = np.minimum(until_next, max_fill + 1)
     starts = np.cumsum(counts) - counts
     return np.repeat(slots - starts, counts) + np.arange(int(counts.sum()))
-
-
-def _rows(slots: IntArray, y_slots: IntArray, y: FloatArray, x_slots: IntArray, x: FloatArray, step_us: int) -> Aligned:
-    y_at = np.searchsorted(y_slots, slots, side="right") - 1
-    x_at = np.searchsorted(x_slots, slots, side="right") - 1
-    return Aligned(slots * step_us, y[y_at], x[x_at], y_slots[y_at] != slots, x_slots[x_at] != slots)

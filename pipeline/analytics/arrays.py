@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import AnalyticsError, Constant, NotFinite, TooShort
 
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
-
-    FloatArray = NDArray[np.float64]
-    IntArray = NDArray[np.int64]
-    BoolArray = NDArray[np.bool_]
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 def as_series(name: str, values: ArrayLike) -> FloatArray:
@@ -46,10 +42,8 @@ def require_finite(name: str, series: FloatArray) -> None:
     Raises:
         NotFinite: with the count of such values and the position of the first.
     """
-    if series.size == 0 or np.isfinite(series.sum()):  # a finite sum has only finite terms
-        return
     bad = np.flatnonzero(~np.isfinite(series))
-    if bad.size:  # none: finite terms whose sum overflows
+    if bad.size:
         msg = f"{name} has {bad.size} values that are NaN or infinite, the first at position {bad[0]}; drop or fill those bars"
         raise NotFinite(msg)
 
@@ -118,8 +112,9 @@ def logarithms(name: str, prices: FloatArray) -> FloatArray:
     Raises:
         NotFinite: when a price is zero or negative, so that its logarithm is not finite.
     """
-    if prices.size and not np.nanmin(prices, initial=np.inf) > 0:
-        position = int(np.flatnonzero(prices <= 0)[0])
+    refused = np.flatnonzero(prices <= 0)
+    if refused.size:
+        position = int(refused[0])
         msg = f"{name} is {prices[position]:g} at position {position}; a log scale needs prices above zero; use scale='price'"
         raise NotFinite(msg)
     return np.log(prices)

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from numpy.typing import ArrayLike
 
-from pipeline.analytics.arrays import as_series, logarithms, require_window, same_length
+from pipeline.analytics.arrays import FloatArray, as_series, logarithms, require_window, same_length
 from pipeline.analytics.rolling import blocks, deviations
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pipeline.analytics.arrays import FloatArray
 
 MINIMUM_WINDOW = 3
 
@@ -32,7 +26,8 @@ def log_returns(prices: ArrayLike) -> FloatArray:
     result = np.full(series.size, np.nan)
     if series.size > 1:
         logarithms("prices", series)  # checks only: the ratio is more precise than a difference of logarithms
-        result[1:] = np.log1p((series[1:] - series[:-1]) / series[:-1])
+        with np.errstate(invalid="ignore", over="ignore"):
+            result[1:] = np.log1p((series[1:] - series[:-1]) / series[:-1])
     return result
 
 

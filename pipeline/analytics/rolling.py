@@ -7,14 +7,11 @@ value at t never depends on t + 1. The work is vectorised over windows, in block
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from pipeline.analytics.arrays import FloatArray
+from pipeline.analytics.arrays import FloatArray
 
 _BLOCK = 2048  # windows worked on at once: a few arrays of this length fit the first-level cache
 

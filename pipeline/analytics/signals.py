@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from numpy.typing import ArrayLike
+
+from pipeline.analytics.arrays import FloatArray
 from pipeline.analytics.correlation import log_returns, rolling_correlation
 from pipeline.analytics.spread import spread
 from pipeline.analytics.zscore import rolling_zscore
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pipeline.analytics.arrays import FloatArray
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from numpy.typing import ArrayLike
 
-from pipeline.analytics.arrays import as_series, logarithms, same_length
+from pipeline.analytics.arrays import FloatArray, as_series, logarithms, same_length
 from pipeline.errors import UsageError
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pipeline.analytics.arrays import FloatArray
 
 
 def scaled(name: str, prices: ArrayLike, scale: str) -> FloatArray:

@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from pipeline.analytics.arrays import as_series, require_window
+from pipeline.analytics.arrays import FloatArray, as_series, require_window
 from pipeline.analytics.rolling import blocks, deviations
-
-if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
-
-    from pipeline.analytics.arrays import FloatArray
 
 MINIMUM_WINDOW = 3
 

@@ -1,0 +1,67 @@
+"""Centred second moments of two series over every window, without ever subtracting what has left a window."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import njit
+
+from pipeline.analytics.arrays import FloatArray
+
+
+@njit(cache=True, nogil=True)
+def _enter(sums: FloatArray, count: int, x: float, y: float) -> None:
+    """Welford's step: ``sums`` (mean of x, mean of y, Sxx, Syy, Sxy) after the ``count``-th value."""
+    dx = x - sums[0]
+    dy = y - sums[1]
+    sums[0] += dx / count
+    sums[1] += dy / count
+    ey = y - sums[1]
+    sums[2] += dx * (x - sums[0])
+    sums[3] += dy * ey
+    sums[4] += dx * ey
+
+
+@njit(cache=True, nogil=True)
+def _merge(out: FloatArray, head: FloatArray, tail: FloatArray, n_head: int, n_tail: int) -> None:
+    """The sums of two sets together: Chan, Golub and LeVeque, The American Statistician 37 (1983)."""
+    share = n_tail / (n_head + n_tail)
+    gx = tail[0] - head[0]
+    gy = tail[1] - head[1]
+    out[0] = head[0] + gx * share
+    out[1] = head[1] + gy * share
+    weight = n_head * share
+    out[2] = head[2] + tail[2] + gx * gx * weight
+    out[3] = head[3] + tail[3] + gy * gy * weight
+    out[4] = head[4] + tail[4] + gx * gy * weight
+
+
+@njit(cache=True, nogil=True)
+def rolling_sums(y: FloatArray, x: FloatArray, window: int) -> FloatArray:
+    """Means and centred sums of squares and products of the ``window`` values that end at each position.
+
+    The series is cut into blocks of ``window`` values. A window is the tail of one block and the head of the
+    next: running sums over tails (from the back) and heads (from the front) are merged. Values only ever enter,
+    so an outlier that has left leaves no rounding behind, the cost does not grow with the window, and the value
+    at t uses nothing after t.
+
+    Returns:
+        ``(n, 5)``: mean of x, mean of y, Sxx, Syy, Sxy. NaN before the first full window.
+    """
+    n = y.size
+    out = np.full((n, 5), np.nan)
+    tails = np.zeros((window + 1, 5))  # tails[k]: of the last k values of the block before
+    for start in range(0, n, window):
+        stop = min(start + window, n)
+        head = np.zeros(5)
+        for t in range(start, stop):
+            count = t - start + 1
+            _enter(head, count, x[t], y[t])
+            if count == window:
+                out[t] = head
+            elif start > 0:
+                _merge(out[t], head, tails[window - count], count, window - count)
+        tail = np.zeros(5)
+        for k in range(1, stop - start + 1):
+            _enter(tail, k, x[stop - k], y[stop - k])
+            tails[k] = tail
+    return out
