@@ -49,7 +49,7 @@ class Prices:
         """Spread of a linked symbol around its line, in USDT."""
         sd = link.spread_bp * 1e-4 * BY_SYMBOL[symbol].level
         spread_key = noise.key(self._seed, "spread", symbol)
-        spread = sd * process.ou(spread_key, hour, link.half_life_s, shock_share=_SHOCK_SHARE, shocks_per_hour=_SHOCKS_PER_HOUR)
+        spread: Floats = sd * process.ou(spread_key, hour, link.half_life_s, shock_share=_SHOCK_SHARE, shocks_per_hour=_SHOCKS_PER_HOUR)
         if link.breaks:
             spread += sd * self._departure(symbol, hour)
         return spread
@@ -79,7 +79,8 @@ class Prices:
         """Share of the hour's variance that has passed at each second mark: volatility follows activity."""
         passed = np.zeros(HOUR_S + 1)
         np.cumsum(self.market_activity(hour), out=passed[1:])
-        return passed / passed[-1]
+        share: Floats = passed / passed[-1]
+        return share
 
     def _factor_walk(self, name: str, hour: int) -> Floats:
         return process.walk(noise.key(self._seed, "walk", name), hour, self._clock(hour))

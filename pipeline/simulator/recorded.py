@@ -26,7 +26,7 @@ class _Data(msgspec.Struct, gc=False):
 
     e: str = ""
     s: str = ""
-    a: int | str = 0
+    a: int | str | list[object] = 0
     t: int = 0
     p: str | int = ""
     q: str = ""
@@ -73,11 +73,12 @@ class _Found:
 
 @dataclass(frozen=True, slots=True)
 class _Tape:
-    """Trades of one symbol in order of id, and the receive time by which each had been heard."""
+    """Trades of one symbol in order of id, with the receive time by which each had been heard, and the latest ``T`` by then."""
 
     instrument: Instrument
     trades: Trades
     recv_ns: Ints
+    latest_ms: Ints
     aggregate: bool
 
 
@@ -150,7 +151,7 @@ def _tape(symbol: str, one: _Found) -> _Tape:
     tick = int(np.gcd.reduce(price)) if len(price) else 1
     instrument = Instrument(symbol, one.price_decimals, max(tick, 1), one.qty_decimals)
     trades = Trades(ids, time_ms, time_ms, price, qty, first, last, maker.astype(np.bool_))
-    return _Tape(instrument, trades, np.maximum.accumulate(recv_ns), aggregate)
+    return _Tape(instrument, trades, np.maximum.accumulate(recv_ns), np.maximum.accumulate(time_ms), aggregate)
 
 
 class RecordedHistory:
@@ -168,8 +169,13 @@ class RecordedHistory:
         self._shift_ms = shift_ms
 
     def now_ms(self) -> int:
-        """The replay's clock, in milliseconds."""
-        return self._clock_ns() // 1_000_000 + self._shift_ms()
+        """The replay's clock in milliseconds, or the time of the latest trade heard if that is ahead of it."""
+        clock_ns = self._clock_ns()
+        now_ms = clock_ns // 1_000_000
+        for tape in self._recorded.tapes.values():
+            heard = int(tape.recv_ns.searchsorted(clock_ns, "right"))
+            now_ms = max(now_ms, int(tape.latest_ms[heard - 1])) if heard else now_ms
+        return now_ms + self._shift_ms()
 
     def instruments(self) -> Sequence[Instrument]:
         """The symbols found in the recording."""

@@ -125,7 +125,7 @@ class Tape:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.prices = Prices(seed)
-        self.trades = lru_cache(maxsize=128)(self._trades)
+        self.trades = lru_cache(maxsize=64)(self._trades)
         self._activity = lru_cache(maxsize=128)(self._symbol_activity)
 
     def book(self, symbol: str, hour: int, inside_ms: Ints) -> Book:
