@@ -15,7 +15,6 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from pipeline.cli import venue
 from pipeline.cli.process import effective_settings, profile_option
 from pipeline.errors import ProfileError, SpreadwatchError, VenueError
 from pipeline.profile import Kind, Profile, load_profile
@@ -84,9 +83,11 @@ def prepare_installation() -> None:
     Raises:
         StoreError: when an extension cannot be installed.
     """
+    from pipeline.analytics import warm
     from pipeline.store.connection import install_extensions
 
     install_extensions()
+    warm()
 
 
 def _python() -> Finding:
@@ -139,9 +140,15 @@ def _ports(profile: Profile | None, kind: Kind, chosen: Settings) -> Iterator[Fi
 
 
 def _venue(kind: Kind, chosen: Settings) -> Iterator[Finding]:
+    from pipeline.cli import venue
+
+    async def asked() -> float:
+        await venue.ping(chosen.rest_url)
+        return await venue.clock_offset_ms(chosen.rest_url)
+
     bad = Verdict.FAIL if kind is Kind.LIVE else Verdict.WARN
     try:
-        offset_ms = asyncio.run(_asked(chosen.rest_url))
+        offset_ms = asyncio.run(asked())
     except VenueError as error:
         text = str(error) if kind is Kind.LIVE else f"{chosen.rest_url} does not answer; it does when a {kind} platform runs"
         yield Finding(bad, "Venue", text)
@@ -151,11 +158,6 @@ def _venue(kind: Kind, chosen: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.WARN, "Clock", f"ours is {-offset_ms / 1_000:+.1f} s off the venue's; switch on time synchronisation (NTP)")
     else:
         yield Finding(Verdict.OK, "Clock", f"within {abs(offset_ms):.0f} ms of the venue's")
-
-
-async def _asked(rest_url: str) -> float:
-    await venue.ping(rest_url)
-    return await venue.clock_offset_ms(rest_url)
 
 
 def _redis(url: str) -> Finding:
