@@ -66,11 +66,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _run(arguments: list[str], *, debug: bool) -> int:
+def _run(arguments: list[str], *, debug: bool) -> int:  # noqa: PLR0911 -- one for each way to end
     """The error boundary of every command."""
     try:
-        code = group.main(arguments, prog_name="spreadwatch", standalone_mode=False)
+        # Not group.main(): it answers a closed pipe with exit code 1 before we see it.
+        with group.make_context("spreadwatch", arguments) as context:
+            group.invoke(context)
         sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         return 0
@@ -81,7 +85,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return _failed(_one_line(error.format_message()), error.exit_code, debug=debug)
     except SpreadwatchError as error:
         return _failed(_one_line(str(error)), error.exit_code, debug=debug)
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt, EOFError):
         return _INTERRUPTED
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): not an error, and nothing more can be said to it.
@@ -89,7 +93,7 @@ def _run(arguments: list[str], *, debug: bool) -> int:
         return 0
     except Exception as error:  # noqa: BLE001 -- the boundary: whatever it is, the user gets one line
         return _failed(f"unexpected {type(error).__name__}: {_one_line(str(error))}; --debug shows where", 1, debug=debug)
-    return code if isinstance(code, int) else 0
+    return 0
 
 
 def _failed(message: str, code: int, *, debug: bool) -> int:

@@ -56,11 +56,11 @@ def up(*, profile_name: str | None, kind: str | None, replay: tuple[Path, ...], 
 @profile_option
 def capture(*, profile_name: str | None) -> None:
     """Write the venue's streams to the journal."""
-    from pipeline.capture import run
-
     profile = process_profile(profile_name)
     chosen = effective_settings(profile)
     require_own_kind(profile, chosen)
+    from pipeline.capture import run
+
     run_until_stopped(lambda stop: run(profile, chosen, stop))
 
 
