@@ -191,8 +191,10 @@ def test_a_kline_without_trades_and_with_a_large_volume():
         ("{}", Unknown("(no type)")),
         ('{"e":"sw.clock","connected":false}', Clock(8, connected=False, streams=0)),
         (
-            '{"e":"sw.clock","connected":true,"streams":{"a@b":{"n":4,"last_ns":7},"c@d":{"n":0,"last_ns":null}},"reconnects":2,'
-            '"conns":[{"route":"market","state":"open","since_ns":5}]}',
+            (
+                '{"e":"sw.clock","connected":true,"streams":{"a@b":{"n":4,"last_ns":7},"c@d":{"n":0,"last_ns":null}},"reconnects":2,'
+                '"conns":[{"route":"market","state":"open","since_ns":5}]}'
+            ),
             Clock(
                 recv_ns=8,
                 connected=True,

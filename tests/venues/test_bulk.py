@@ -15,7 +15,7 @@ from pipeline.venues import bulk
 from pipeline.venues.batch import MAX_SAMPLES, Batch, decode_lines
 from pipeline.venues.binance import decode, decode_batch, encode_trade
 
-AGG = b'{"stream":"btcusdt@aggTrade","data":{"e":"aggTrade","E":5,"a":7,"s":"BTCUSDT","p":"61800.30","q":"0.006","f":10,"l":12,"T":4,"m":true}}'
+AGG = b'{"stream":"a@b","data":{"e":"aggTrade","E":5,"a":7,"s":"BTCUSDT","p":"61800.30","q":"0.006","f":10,"l":12,"T":4,"m":true}}'
 RAW = b'{"e":"trade","E":5,"T":4,"s":"ETHUSDT","t":7,"p":"2681.3","q":"0.006","X":"MARKET","m":false}'
 FUND = b'{"stream":"s","data":{"e":"trade","E":5,"T":4,"s":"ETHUSDT","t":8,"p":"2681.3","q":"0.006","X":"INSURANCE_FUND","m":false}}'
 BOOK = b'{"e":"bookTicker","u":9,"s":"BTCUSDT","b":"1.5","B":"2","a":"1.6","A":"3","T":4,"E":5}'
