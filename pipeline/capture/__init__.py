@@ -1,0 +1,20 @@
+"""Capture: raw messages of the venue into the journal. Small, depends on nothing but the disk, never stops.
+
+    process     starts and ends everything
+    following   the universe file, once a second
+    pool        streams spread over connections
+    keeper      one place in the pool: connect, replace, reconnect for ever
+    link        one connection: receive loop, and what its session (pure, in venues) says
+    dialling    opening a socket, and why it could not be opened
+    intake      the hot path: journal and count
+    committing  the group commit
+    clock       the line of every second
+
+Everything received goes into the journal before anybody looks at it.
+"""
+
+from __future__ import annotations
+
+from pipeline.capture.process import SOURCE, run
+
+__all__ = ["SOURCE", "run"]

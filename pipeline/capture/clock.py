@@ -1,0 +1,45 @@
+"""The line that capture writes once a second: journal time, what is connected, what every stream has delivered."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import msgspec
+
+from pipeline.capture.committing import Committer
+from pipeline.capture.intake import Intake
+from pipeline.capture.pool import Pool
+
+
+def clock_line(pool: Pool, intake: Intake, committer: Committer) -> bytes:
+    """The JSON of a clock line.
+
+    ``connected`` is true when every connection is open. ``n`` counts messages since capture started, ``last_ns`` is null before
+    the first. ``lost`` is there when messages could not be kept for want of room: how many, and between which times.
+    """
+    conns = [
+        {"route": keeper.route, "state": "open" if keeper.open else "down", "since_ns": keeper.since_ns, "streams": len(keeper.streams)}
+        for keeper in pool.keepers
+    ]
+    line = {
+        "e": "sw.clock",
+        "connected": bool(conns) and all(keeper.open for keeper in pool.keepers),
+        "streams": {name: {"n": seen.n, "last_ns": seen.last_ns} for name, seen in intake.seen().items()},
+        "reconnects": pool.reconnects,
+        "conns": conns,
+    }
+    if committer.fault is not None:
+        line["journal"] = str(committer.fault)
+    if intake.lost.lines:
+        lost = intake.lost
+        line["lost"] = {"lines": lost.lines, "bytes": lost.size, "first_ns": lost.first_ns, "last_ns": lost.last_ns}
+    return msgspec.json.encode(line)
+
+
+async def tick(pool: Pool, intake: Intake, committer: Committer) -> None:
+    """Write a clock line at every full second, until cancelled."""
+    while True:
+        await asyncio.sleep(1.0 - time.time() % 1.0)
+        now_ns = time.time_ns()
+        intake.note(now_ns, clock_line(pool, intake, committer))

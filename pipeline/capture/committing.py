@@ -1,0 +1,52 @@
+"""The group commit: every few hundred milliseconds, in a thread, so that receiving goes on during an fsync."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from pipeline.capture.intake import Intake
+from pipeline.errors import JournalError
+from pipeline.journal import Writer
+
+_log = logging.getLogger(__name__)
+
+_RETRY_S = 1.0
+_SAID_EVERY_S = 10.0
+
+
+class Committer:
+    """Commits the journal for ever; what goes wrong is said loudly and tried again."""
+
+    def __init__(self, writer: Writer, intake: Intake, interval_s: float) -> None:
+        self._writer = writer
+        self._intake = intake
+        self._interval_s = interval_s
+        self._said_at = 0.0
+        self.fault: JournalError | None = None
+
+    async def run(self) -> None:
+        """Commit until cancelled."""
+        while True:
+            await asyncio.sleep(self._interval_s if self.fault is None else max(self._interval_s, _RETRY_S))
+            try:
+                await asyncio.to_thread(self._writer.commit)
+            except JournalError as error:
+                self._failed(error)
+            else:
+                self._succeeded()
+
+    def _failed(self, error: JournalError) -> None:
+        now = time.monotonic()
+        if self.fault is None or now - self._said_at >= _SAID_EVERY_S:
+            _log.error("journal cannot be written", extra={"why": str(error), "lost_lines": self._intake.lost.lines})
+            self._said_at = now
+        self.fault = error
+
+    def _succeeded(self) -> None:
+        if self.fault is not None:
+            lost = self._intake.lost
+            facts = {"lost_lines": lost.lines, "lost_from_ns": lost.first_ns, "lost_to_ns": lost.last_ns}
+            _log.warning("journal is written again", extra=facts)
+        self.fault = None

@@ -1,0 +1,69 @@
+"""The capture process: from the venue's sockets to the journal, whatever happens behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+
+from pipeline.capture.clock import clock_line, tick
+from pipeline.capture.committing import Committer
+from pipeline.capture.following import UniverseFollower
+from pipeline.capture.intake import Intake
+from pipeline.capture.keeper import Policy
+from pipeline.capture.pool import Pool
+from pipeline.journal import Writer, open_journal
+from pipeline.profile import Profile
+from pipeline.settings import Settings
+from pipeline.venues import Venue, venue
+
+SOURCE = "capture"
+
+_log = logging.getLogger(__name__)
+
+
+async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, source: str = SOURCE, exchange: Venue | None = None) -> None:
+    """Capture until ``stop`` is set; what was received is then durable.
+
+    Args:
+        profile: Whose journal is written and whose universe is followed.
+        settings: Addresses, intervals and limits.
+        stop: Ends it.
+        source: Name of the journal source; several captures need one each.
+        exchange: The venue; Binance USD-M when None.
+
+    Raises:
+        JournalError: when another process writes the source, the journal cannot be opened, or the last lines cannot be written.
+    """
+    writer = await asyncio.to_thread(open_journal(profile, settings).writer, source)
+    try:
+        await _capture(profile, settings, stop, writer, exchange or venue())
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
+    finally:
+        await asyncio.to_thread(writer.close)
+        _log.info("capture stopped")
+
+
+async def _capture(profile: Profile, settings: Settings, stop: asyncio.Event, writer: Writer, exchange: Venue) -> None:
+    intake = Intake(writer, exchange)
+    committer = Committer(writer, intake, settings.fsync_ms / 1_000)
+    policy = Policy(settings.reconnect_max_s, settings.stale_after_s, settings.connection_hours * 3_600)
+    urls = {"market": settings.ws_market_url + "/stream", "public": settings.ws_public_url + "/stream"}
+
+    async with asyncio.TaskGroup() as tasks:
+        pool = Pool(urls, exchange, intake, policy, tasks=tasks)
+
+        def follow(symbols: tuple[str, ...]) -> None:
+            streams = [exchange.trade_stream(symbol, profile.trade_stream) for symbol in symbols]
+            if settings.quotes:
+                streams += [exchange.quote_stream(symbol) for symbol in symbols]
+            pool.want(streams)
+
+        follower = UniverseFollower(profile, settings.symbols, follow)
+        endless = [tasks.create_task(work) for work in (committer.run(), follower.run(), tick(pool, intake, committer))]
+        await stop.wait()
+        for task in endless:
+            task.cancel()
+        await pool.close()
+    intake.note(time.time_ns(), clock_line(pool, intake, committer))
