@@ -110,7 +110,8 @@ class Session:
         streams: what the connection shall carry.
         request_ids: gives ids that no other session of the process uses, so that an answer on an old
             connection can never confirm a request on a new one; ``itertools.count(1)`` shared by all.
-        watchdog: a new one, which may have learnt from the one of the connection that this one replaces.
+        watchdog: silence of the streams. Pass the same one on to the session that replaces this one, and
+            from then on poll only the new one.
         now: the time of opening.
         ack_timeout_s: a request without an answer for this long ends the connection.
         rotate_after_s: age at which the connection is replaced.
@@ -145,6 +146,8 @@ class Session:
         self._pending: dict[int, tuple[Subscribe | Unsubscribe, float]] = {}
         self._sent: deque[float] = deque(maxlen=per_second)
         self._rejected: list[Rejected] = []
+        streams = tuple(streams)
+        watchdog.forget(set(watchdog.streams).difference(streams))
         self.want(streams, now)
 
     @property
@@ -154,7 +157,10 @@ class Session:
 
     @property
     def live(self) -> bool:
-        """Every wanted stream is confirmed, and a message has come on at least one of them (or none is wanted)."""
+        """Every wanted stream is confirmed, and a message has come on at least one of them (or none is wanted).
+
+        Where the connection that this one replaces still reports to the same watchdog, the message may be from there.
+        """
         if not self._confirmed.issuperset(self._wanted):
             return False
         return not self._wanted or len(self._watchdog.waiting()) < len(self._wanted)

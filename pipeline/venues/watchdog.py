@@ -28,33 +28,27 @@ class _Watch:
 
 
 class Watchdog:
-    """Per-stream silence on one connection.
+    """Per-stream silence, kept over reconnections of the same streams.
 
     A silent stream is first subscribed anew, then the connection is replaced. A stream that is quiet by
     nature is learnt: its patience is four times its longest pause lately, and doubles with every
-    reconnection that did not help; never below ``stale_after_s``, never above an hour. What was learnt
-    goes over to the next connection through ``learnt_from``, the watchdog of the one that it replaces.
+    reconnection that did not help; never below ``stale_after_s``, never above an hour.
     """
 
-    def __init__(self, stale_after_s: float, *, learnt_from: Watchdog | None = None) -> None:
+    def __init__(self, stale_after_s: float) -> None:
         self._stale_after_s = stale_after_s
         self._watches: dict[str, _Watch] = {}
-        self._learnt: dict[str, _Watch] = {} if learnt_from is None else learnt_from.learnt()
 
     @property
     def streams(self) -> tuple[str, ...]:
         """The watched streams."""
         return tuple(self._watches)
 
-    def learnt(self) -> dict[str, _Watch]:
-        """What is known of every stream, those of connections before this one too: for the next watchdog."""
-        return self._learnt | self._watches
-
     def watch(self, streams: Iterable[str], now: float) -> None:
-        """Start to wait for messages of these streams."""
+        """Start to wait for messages of these streams, or start anew on a new connection, with what is known of them."""
         for stream in streams:
-            learnt = self._learnt.get(stream)
-            self._watches[stream] = _Watch(now) if learnt is None else _Watch(now, learnt.longest, learnt.strikes, learnt.heard)
+            known = self._watches.get(stream)
+            self._watches[stream] = _Watch(now) if known is None else _Watch(now, known.longest, known.strikes, known.heard)
 
     def forget(self, streams: Iterable[str]) -> None:
         """These streams are no longer wanted."""

@@ -184,7 +184,6 @@ def test_a_stream_that_is_quiet_by_nature_is_learnt():
         confirm(session, actions)
         if any(isinstance(action, Reconnect) for action in actions):
             reconnections += 1
-            watchdog = Watchdog(30.0, learnt_from=watchdog)
             session = Session([A, B], request_ids=count(1_000 * reconnections), watchdog=watchdog, now=float(second))
     assert 1 <= reconnections <= 3
 
@@ -198,7 +197,6 @@ def test_silence_that_reconnecting_does_not_end_is_tried_more_and_more_rarely():
         confirm(session, actions)
         if any(isinstance(action, Reconnect) for action in actions):
             times.append(second)
-            watchdog = Watchdog(30.0, learnt_from=watchdog)
             session = Session([A], request_ids=count(1_000 * len(times)), watchdog=watchdog, now=float(second))
     assert times == [60, 180, 420, 900, 1860]
 
@@ -225,7 +223,9 @@ def test_the_watchdog_ignores_what_it_does_not_watch():
     watchdog.watch([A], 0.0)
     watchdog.seen(A, 4.0)
     assert (watchdog.streams, watchdog.waiting(), watchdog.silent_s(A, 9.0)) == ((A,), (), 5.0)
-    watchdog.forget([A, "x"])
+    Session([B], request_ids=count(1), watchdog=watchdog, now=9.0)
+    assert (watchdog.streams, watchdog.waiting()) == ((B,), (B,))
+    watchdog.forget([B, "x"])
     assert watchdog.stale(1e6) == watchdog.dead(1e6) == ()
     with pytest.raises(KeyError):
         watchdog.silent_s(A, 9.0)
