@@ -13,7 +13,8 @@ from pipeline.analytics.mackinnon import TRENDS, CriticalValues, critical_values
 from pipeline.errors import Constant, TooShort, UsageError
 
 MINIMUM = 25
-_CRITERIA = {None: 0, "aic": 1, "bic": 2, "t-stat": 3}
+CRITERIA = {None: 0, "aic": 1, "bic": 2, "t-stat": 3}
+"""Ways to choose the lag, with the numbers that the kernels know them by."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def check_options(trend: str, autolag: str | None) -> None:
     if trend not in TRENDS:
         msg = f"trend {trend!r} is not known; expected one of {', '.join(TRENDS)}"
         raise UsageError(msg)
-    if autolag not in _CRITERIA:
+    if autolag not in CRITERIA:
         msg = f"autolag {autolag!r} is not known; expected aic, bic, t-stat or None"
         raise UsageError(msg)
 
@@ -120,7 +121,7 @@ def regress(series: FloatArray, trend: str, lags: int, autolag: str | None) -> t
     if not np.any(np.diff(series[lags:])):
         msg = f"the series does not change after its first {lags} values; the unit-root test needs variation; use a longer window"
         raise Constant(msg)
-    statistic, used_lag, flag = adf_statistic(series, terms, lags, _CRITERIA[autolag])
+    statistic, used_lag, flag = adf_statistic(series, terms, lags, CRITERIA[autolag])
     if flag == UNSURE:
-        return adf_by_qr(series, terms, lags, _CRITERIA[autolag])
+        return adf_by_qr(series, terms, lags, CRITERIA[autolag])
     return float(statistic), int(used_lag)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.analytics.arrays import FloatArray, as_series, logarithms, require_window, same_length
-from pipeline.analytics.rolling import blocks, deviations
+from pipeline.analytics.rolling import runs, second_moments, windows
 
 MINIMUM_WINDOW = 3
 
@@ -51,28 +51,13 @@ def rolling_correlation(a: ArrayLike, b: ArrayLike, window: int) -> FloatArray:
         AnalyticsError: when the series differ in length.
     """
     require_window(window, MINIMUM_WINDOW)
-    first_series, second_series = as_series("a", a), as_series("b", b)
-    same_length(first_series, second_series, ("a", "b"))
-    result = np.full(first_series.size, np.nan)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for block in blocks(max(first_series.size - window + 1, 0)):
-            start, count = block.start, block.stop - block.start
-            a_origin, a_mean = deviations(first_series, start, count, window)
-            b_origin, b_mean = deviations(second_series, start, count, window)
-            a_squares, b_squares, products = a_mean * a_mean, b_mean * b_mean, a_mean * b_mean
-            u, v, scratch = np.empty(count), np.empty(count), np.empty(count)
-            for offset in range(1, window):
-                np.subtract(first_series[start + offset : start + offset + count], a_origin, out=u)
-                u -= a_mean
-                np.subtract(second_series[start + offset : start + offset + count], b_origin, out=v)
-                v -= b_mean
-                np.multiply(u, v, out=scratch)
-                products += scratch
-                u *= u
-                a_squares += u
-                v *= v
-                b_squares += v
-            norm = np.sqrt(a_squares) * np.sqrt(b_squares)
+    first, second = as_series("a", a), as_series("b", b)
+    same_length(first, second, ("a", "b"))
+    result = np.full(first.size, np.nan)
+    with np.errstate(invalid="ignore", over="ignore"):
+        for at in runs(result.size, window):
+            saa, sbb, sab = second_moments(windows(first, at, window), windows(second, at, window))
+            norm = np.sqrt(saa) * np.sqrt(sbb)
             norm[norm == 0.0] = np.nan
-            result[start + window - 1 : start + window - 1 + count] = np.clip(products / norm, -1.0, 1.0)
+            result[at] = np.clip(sab / norm, -1.0, 1.0)
     return result

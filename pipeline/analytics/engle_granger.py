@@ -71,32 +71,39 @@ def engle_granger(y: ArrayLike, x: ArrayLike, *, trend: str = "c", maxlag: int |
     check_options(trend, autolag)
     ys, xs = finite_legs(y, x, 3)
     lags = longest_lag(ys.size, "n", maxlag)
-    basis = terms_basis(ys.size, trend)
-    dy, dx = without_terms(ys, basis), without_terms(xs, basis)
-    if not float(dx @ dx) > _NOTHING_LEFT * float(np.sum((xs - xs.mean()) ** 2)):
-        msg = f"x is nothing but its deterministic terms (trend={trend!r}); expected variation around them; use fewer terms"
-        raise Constant(msg)
-    beta = float(dx @ dy) / float(dx @ dx)
-    residual = dy - beta * dx
-    total = ys - ys.mean() if trend != "n" else ys
-    if 1.0 - float(residual @ residual) / float(total @ total) >= COLLINEAR_R_SQUARED:
-        raise Collinear(collinear_message())
+    beta, residual = first_step(ys, xs, trend)
     statistic, used_lag = regress(residual, "n", lags, autolag)
     return EngleGranger(
         statistic=statistic,
         p_value=p_value(statistic, trend, 2),
         critical_values=critical_values(trend, 2, ys.size - 1),
         beta=beta,
-        alpha=_constant(ys - beta * xs, trend),
+        alpha=constant_of(ys - beta * xs, trend),
         used_lag=used_lag,
         nobs=ys.size - 1 - used_lag,
         trend=trend,
     )
 
 
-def collinear_message() -> str:
-    """What is said of legs that are one series twice."""
-    return "the legs are collinear: one is a linear function of the other, so there is no spread to test; choose another pair"
+def first_step(y: FloatArray, x: FloatArray, trend: str) -> tuple[float, FloatArray]:
+    """``(beta, residual)`` of the regression of y on x and the deterministic terms; checked legs.
+
+    Raises:
+        Constant: when x is nothing but its deterministic terms.
+        Collinear: when the residual is rounding.
+    """
+    basis = terms_basis(y.size, trend)
+    dy, dx = without_terms(y, basis), without_terms(x, basis)
+    if not float(dx @ dx) > _NOTHING_LEFT * float(np.sum((x - x.mean()) ** 2)):
+        msg = f"x is nothing but its deterministic terms (trend={trend!r}); expected variation around them; use fewer terms"
+        raise Constant(msg)
+    beta = float(dx @ dy) / float(dx @ dx)
+    residual = dy - beta * dx
+    total = y - y.mean() if trend != "n" else y
+    if 1.0 - float(residual @ residual) / float(total @ total) >= COLLINEAR_R_SQUARED:
+        msg = "the legs are collinear: one is a linear function of the other, so there is no spread to test; choose another pair"
+        raise Collinear(msg)
+    return beta, residual
 
 
 def terms_basis(n: int, trend: str) -> FloatArray:
@@ -112,12 +119,12 @@ def without_terms(series: FloatArray, basis: FloatArray) -> FloatArray:
     return series
 
 
-def _constant(rest: FloatArray, trend: str) -> float:
-    """Constant of the regression of ``y - beta x`` on the terms, with time 1 .. n as statsmodels has it."""
+def constant_of(series: FloatArray, trend: str) -> float:
+    """Constant of the regression of a series on the terms, with time 1 .. n as statsmodels has it."""
     terms = TRENDS.index(trend)
     if terms == 0:
         return 0.0
     if terms == 1:
-        return float(rest.mean())
-    time = np.arange(1, rest.size + 1) / rest.size  # scaled: the constant is the value at time 0 either way
-    return float(np.linalg.lstsq(np.vander(time, terms, increasing=True), rest, rcond=None)[0][0])
+        return float(series.mean())
+    time = np.arange(1, series.size + 1) / series.size  # scaled: the constant is the value at time 0 either way
+    return float(np.linalg.lstsq(np.vander(time, terms, increasing=True), series, rcond=None)[0][0])

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.analytics.arrays import FloatArray, as_series, require_window
-from pipeline.analytics.rolling import blocks, deviations
+from pipeline.analytics.rolling import runs, squares, windows
 
 MINIMUM_WINDOW = 3
 
@@ -34,20 +34,12 @@ def rolling_zscore(s: ArrayLike, window: int) -> FloatArray:
     require_window(window, MINIMUM_WINDOW)
     series = as_series("s", s)
     result = np.full(series.size, np.nan)
-    with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-        for block in blocks(max(series.size - window + 1, 0)):
-            first, count = block.start, block.stop - block.start
-            origin, mean = deviations(series, first, count, window)
-            squares = mean * mean  # the first value's deviation is zero
-            scratch = np.empty(count)
-            for offset in range(1, window):
-                np.subtract(series[first + offset : first + offset + count], origin, out=scratch)
-                scratch -= mean
-                scratch *= scratch
-                squares += scratch
-            last = series[first + window - 1 : first + window - 1 + count] - origin - mean
-            squares[squares == 0.0] = np.nan
-            result[first + window - 1 : first + window - 1 + count] = last / np.sqrt(squares / (window - 1))
+    with np.errstate(invalid="ignore", over="ignore"):
+        for at in runs(series.size, window):
+            part = windows(series, at, window)
+            total = squares(part)
+            total[total == 0.0] = np.nan
+            result[at] = part.deviations(window - 1, np.empty(total.size)) / np.sqrt(total / (window - 1))
     return result
 
 
