@@ -63,6 +63,7 @@ class Settings(BaseSettings):
     ws_public_url: str = Field("wss://fstream.binance.com/public", description="WebSocket base of book tickers.")
     rest_url: str = Field("https://fapi.binance.com", description="REST base of the venue.")
     reconnect_max_s: float = Field(30.0, gt=0, description="Longest pause between two connection attempts, in seconds.")
+    connection_hours: float = Field(23.0, gt=0, le=24, description="Planned life of a venue connection; the venue ends it after 24 h.")
     stale_after_s: float = Field(30.0, gt=0, description="Silence of a stream after which it is subscribed anew, in seconds.")
     simulator_seed: int = Field(7, ge=0, description="Seed of the simulated universe.")
 
