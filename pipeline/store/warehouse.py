@@ -78,6 +78,21 @@ class LocalWarehouse:
         cursor.close()
 
 
+class OpenTransaction(LocalWarehouse):
+    """The same connection, inside the transaction that it has open: reads see what has been written so far."""
+
+    def arrow(self, sql: str, **parameters: Value) -> pa.Table:
+        """See ``Warehouse.arrow``.
+
+        Raises:
+            StoreError: when the query is wrong.
+        """
+        try:
+            return self.connection.execute(sql, parameters or None).to_arrow_table()
+        except duckdb.Error as error:
+            raise _translated(error) from error
+
+
 def open_local(profile: Profile) -> LocalWarehouse:
     """Open the profile's file in this process, with its schema up to date.
 

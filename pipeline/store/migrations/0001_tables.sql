@@ -109,10 +109,11 @@ CREATE TABLE alert_rules (rule_id VARCHAR NOT NULL, rule JSON NOT NULL, enabled 
 CREATE TABLE alert_states (rule_id VARCHAR NOT NULL, series VARCHAR NOT NULL, state VARCHAR NOT NULL, since TIMESTAMPTZ, value DOUBLE, acknowledged BOOLEAN NOT NULL, snapshot JSON NOT NULL);
 CREATE TABLE alert_events (
     event_id VARCHAR NOT NULL, rule_id VARCHAR NOT NULL, series VARCHAR NOT NULL, kind VARCHAR NOT NULL, occurred_at TIMESTAMPTZ NOT NULL,
-    value DOUBLE, threshold DOUBLE, severity VARCHAR NOT NULL, message VARCHAR NOT NULL
+    value DOUBLE, threshold DOUBLE, severity VARCHAR NOT NULL, message VARCHAR NOT NULL,
+    payload JSON NOT NULL
 );
 CREATE TABLE outbox (
-    event_id VARCHAR NOT NULL, channel VARCHAR NOT NULL, payload JSON NOT NULL, state VARCHAR NOT NULL, attempts BIGINT NOT NULL,
+    event_id VARCHAR NOT NULL, channel VARCHAR NOT NULL, rule_id VARCHAR NOT NULL, series VARCHAR NOT NULL, payload JSON NOT NULL, state VARCHAR NOT NULL, attempts BIGINT NOT NULL,
     next_at TIMESTAMPTZ NOT NULL, last_error VARCHAR
 );
 

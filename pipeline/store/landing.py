@@ -1,0 +1,279 @@
+"""What one landing transaction writes: ticks, quotes, coverage, gaps, marks, 1s bars, the clock and the journal offset.
+
+Only the warehouse process calls this, inside a transaction of its own, so that everything of a
+micro-batch is there or nothing is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+from pipeline.model.coverage import Coverage
+from pipeline.model.timeframe import Timeframe
+from pipeline.store.bars import FROM_TICKS, bucket
+
+
+@dataclass(frozen=True, slots=True)
+class JournalClock:
+    """How far journal time has come: ``time_us`` (0 before anything), landing commits so far, and whether the input has ended."""
+
+    time_us: int = 0
+    commit_no: int = 0
+    ended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Offset:
+    """How far a source of the journal has been landed."""
+
+    seq: int
+    offset: int
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A hole in a symbol's ids, between the event times of the trades around it."""
+
+    gap_id: str
+    symbol: str
+    first_missing: int
+    last_missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class StreamReport:
+    """One row of ``stream_health``."""
+
+    stream: str
+    state: str
+    messages: int
+    rate: float | None
+    last_message_us: int | None
+    lag_ms: float | None
+    reconnects: int
+    observed_us: int
+
+
+class LandingStore:
+    """The warehouse's own connection, with one method for each thing that landing reads or writes."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """The connection, for the other stores that write in the same transaction."""
+        return self._connection
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside commits together, or nothing does."""
+        self._connection.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            self._connection.execute("ROLLBACK")
+            raise
+        self._connection.execute("COMMIT")
+
+    # ------------------------------------------------------------------ what is there at the start
+
+    def coverage(self) -> dict[str, Coverage]:
+        """Landed ids by symbol."""
+        found: dict[str, Coverage] = {}
+        for symbol, first, last in self._connection.execute("SELECT symbol, first_id, last_id FROM coverage").fetchall():
+            found.setdefault(symbol, Coverage()).add(first, last)
+        return found
+
+    def offsets(self) -> dict[str, Offset]:
+        """Landed position of each journal source."""
+        rows = self._connection.execute('SELECT source, seq, "offset", lines FROM ingest_offsets').fetchall()
+        return {source: Offset(seq, offset, lines) for source, seq, offset, lines in rows}
+
+    def clock(self) -> JournalClock:
+        """Journal time as last committed."""
+        row = self._connection.execute("SELECT epoch_us(journal_time), commit_no, ended FROM journal_clock").fetchone()
+        return JournalClock(*row) if row else JournalClock()
+
+    def last_quotes(self) -> dict[str, int]:
+        """Highest landed update id of each symbol's quotes."""
+        return dict(self._connection.execute("SELECT symbol, max(update_id) FROM quotes GROUP BY symbol").fetchall())
+
+    def known_gaps(self) -> list[tuple[Gap, str]]:
+        """Every row of the ledger with its state."""
+        rows = self._connection.execute("SELECT gap_id, symbol, first_missing, last_missing, state FROM gaps").fetchall()
+        return [(Gap(*row[:4]), row[4]) for row in rows]
+
+    def set_timeframes(self, timeframes: Sequence[Timeframe]) -> None:
+        """Make the configured timeframes those that the view ``bars`` offers; bars of others stay stored."""
+        self._connection.execute("DELETE FROM timeframes")
+        self._connection.executemany("INSERT INTO timeframes VALUES (?, ?)", [[frame.name, frame.seconds] for frame in timeframes])
+
+    # ------------------------------------------------------------------ one micro-batch
+
+    def add_ticks(self, rows: pa.Table) -> None:
+        """Append trades: symbol, trade_id, price and qty as text, event_time, recv_time, buyer_is_maker, first_id, last_id, source."""
+        self._insert(
+            "INSERT INTO ticks BY NAME SELECT * REPLACE (CAST(price AS DECIMAL(18, 8)) AS price, CAST(qty AS DECIMAL(18, 8)) AS qty)", rows
+        )
+
+    def add_quotes(self, rows: pa.Table, *, maybe_known: bool) -> int:
+        """Append quotes (amounts as text); with ``maybe_known`` those whose update id is there already are left out. Returns rows added."""
+        sql = """INSERT INTO quotes BY NAME SELECT * REPLACE (
+            CAST(bid AS DECIMAL(18, 8)) AS bid, CAST(bid_qty AS DECIMAL(18, 8)) AS bid_qty,
+            CAST(ask AS DECIMAL(18, 8)) AS ask, CAST(ask_qty AS DECIMAL(18, 8)) AS ask_qty)"""
+        condition = " WHERE NOT EXISTS (SELECT 1 FROM quotes q WHERE q.symbol = landing.symbol AND q.update_id = landing.update_id)"
+        return self._insert(sql, rows, condition if maybe_known else "")
+
+    def touch_bars(self, touched: pa.Table, commit_no: int, *, journal_time_us: int, lateness_us: int) -> pa.Table:
+        """Mark the touched (symbol, ts of the 1s bar) and compute their 1s bars anew from ticks.
+
+        A bar that was complete before counts a revision.
+
+        Returns:
+            The bars as written: symbol, ts (microseconds), close, volume (doubles), last_id.
+        """
+        self._connection.register("touched", touched)
+        try:
+            span = self._connection.execute("SELECT epoch_us(min(ts)), epoch_us(max(ts)) FROM touched").fetchone()
+            low, high = span if span else (0, 0)
+            self._connection.execute("INSERT INTO dirty_marks SELECT ?, symbol, ts FROM touched", [commit_no])
+            self._connection.execute(
+                f"""CREATE OR REPLACE TEMP TABLE fresh_bars AS
+                SELECT fresh.*, coalesce(old.revision + CASE WHEN epoch_us(fresh.ts) + 1000000 + $lateness <= $now THEN 1 ELSE 0 END, 0) AS revision
+                FROM (
+                    SELECT k.symbol, {bucket("k.event_time", "1")} AS ts, {FROM_TICKS}
+                    FROM ticks k SEMI JOIN touched t ON t.symbol = k.symbol AND t.ts = {bucket("k.event_time", "1")}
+                    WHERE k.event_time >= make_timestamptz($low) AND k.event_time < make_timestamptz($high + 1000000)
+                    GROUP BY ALL
+                ) fresh
+                LEFT JOIN (SELECT * FROM bars_1s WHERE ts >= make_timestamptz($low) AND ts <= make_timestamptz($high)) old
+                       ON old.symbol = fresh.symbol AND old.ts = fresh.ts""",  # noqa: S608  constant text
+                {"low": low, "high": high, "now": journal_time_us, "lateness": lateness_us},
+            )
+            self._connection.execute(
+                """DELETE FROM bars_1s b USING touched t WHERE b.symbol = t.symbol AND b.ts = t.ts
+                   AND b.ts >= make_timestamptz($low) AND b.ts <= make_timestamptz($high)""",
+                {"low": low, "high": high},
+            )
+            self._connection.execute("INSERT INTO bars_1s BY NAME FROM fresh_bars")
+            return self._connection.execute(
+                "SELECT symbol, epoch_us(ts) AS ts, CAST(close AS DOUBLE) AS close, CAST(volume AS DOUBLE) AS volume, last_id FROM fresh_bars ORDER BY ts"
+            ).to_arrow_table()
+        finally:
+            self._connection.unregister("touched")
+
+    def set_coverage(self, symbol: str, coverage: Coverage) -> None:
+        """Replace a symbol's landed intervals."""
+        self._connection.execute("DELETE FROM coverage WHERE symbol = ?", [symbol])
+        self._connection.executemany("INSERT INTO coverage VALUES (?, ?, ?)", [[symbol, first, last] for first, last in coverage])
+
+    def add_gap(self, gap: Gap, detected_us: int, commit_no: int) -> None:
+        """Write a hole into the ledger, with the event times of the trades before and after it, and mark the bars that they are in."""
+        self._connection.execute(
+            """INSERT INTO gaps
+               SELECT $id, $symbol, $first, $last,
+                      (SELECT max(event_time) FROM ticks WHERE symbol = $symbol AND trade_id = $first - 1),
+                      (SELECT max(event_time) FROM ticks WHERE symbol = $symbol AND trade_id = $last + 1),
+                      make_timestamptz($detected), 'open', NULL, NULL""",
+            {
+                "id": gap.gap_id,
+                "symbol": gap.symbol,
+                "first": gap.first_missing,
+                "last": gap.last_missing,
+                "detected": detected_us,
+            },
+        )
+        self._mark_ends(gap.gap_id, commit_no)
+
+    def close_gap(self, gap_id: str, state: str, resolved_us: int, detail: str | None, commit_no: int) -> None:
+        """Set a gap's final state, and mark the bars at its ends, so that larger ones are judged again."""
+        self._connection.execute(
+            "UPDATE gaps SET state = ?, resolved_at = make_timestamptz(?), detail = ? WHERE gap_id = ?", [state, resolved_us, detail, gap_id]
+        )
+        self._mark_ends(gap_id, commit_no)
+
+    def _mark_ends(self, gap_id: str, commit_no: int) -> None:
+        self._connection.execute(
+            f"""INSERT INTO dirty_marks SELECT DISTINCT $commit, symbol, {bucket("unnest([from_time, to_time])", "1")}
+                FROM gaps WHERE gap_id = $id""",  # noqa: S608  constant text
+            {"commit": commit_no, "id": gap_id},
+        )
+
+    def set_offset(self, source: str, offset: Offset) -> None:
+        """Note how far a source has been landed."""
+        self._connection.execute("DELETE FROM ingest_offsets WHERE source = ?", [source])
+        self._connection.execute("INSERT INTO ingest_offsets VALUES (?, ?, ?, ?)", [source, offset.seq, offset.offset, offset.lines])
+
+    def set_clock(self, clock: JournalClock, *, lateness_ms: int) -> None:
+        """Replace the journal clock's one row."""
+        self._connection.execute("DELETE FROM journal_clock")
+        self._connection.execute(
+            "INSERT INTO journal_clock VALUES (make_timestamptz(?), ?, ?, ?, now())", [clock.time_us, clock.commit_no, lateness_ms, clock.ended]
+        )
+
+    def count(self, source: str, counts: Mapping[str, int]) -> None:
+        """Add to a source's counters."""
+        for name, number in counts.items():
+            if not number:
+                continue
+            self._connection.execute('UPDATE landing_counts SET "count" = "count" + ? WHERE source = ? AND name = ?', [number, source, name])
+            self._connection.execute(
+                "INSERT INTO landing_counts SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM landing_counts WHERE source = ? AND name = ?)",
+                [source, name, number, source, name],
+            )
+
+    def keep_samples(self, source: str, lines: Sequence[str], *, most: int = 100) -> None:
+        """Keep a few malformed lines, the newest ``most`` of them."""
+        self._connection.executemany("INSERT INTO malformed_samples VALUES (?, now(), ?)", [[source, line] for line in lines])
+        self._connection.execute(
+            "DELETE FROM malformed_samples WHERE rowid NOT IN (SELECT rowid FROM malformed_samples ORDER BY seen_at DESC, rowid DESC LIMIT ?)", [most]
+        )
+
+    def set_streams(self, reports: Sequence[StreamReport]) -> None:
+        """Replace ``stream_health`` by what capture has just said."""
+        self._connection.execute("DELETE FROM stream_health")
+        rows = [
+            [
+                report.stream,
+                report.state,
+                report.messages,
+                report.rate,
+                report.last_message_us,
+                report.lag_ms,
+                report.reconnects,
+                report.observed_us,
+            ]
+            for report in reports
+        ]
+        if rows:
+            self._connection.executemany("INSERT INTO stream_health SELECT ?, ?, ?, ?, make_timestamptz(?), ?, ?, make_timestamptz(?)", rows)
+
+    # ------------------------------------------------------------------ upkeep
+
+    def prune(self, *, quotes_before: datetime) -> None:
+        """Remove marks that every timeframe's resampling has passed, and quotes that have been kept long enough."""
+        self._connection.execute(
+            """DELETE FROM dirty_marks WHERE commit_no <= (
+                 SELECT min(coalesce(r.commit_no, 0)) FROM timeframes t LEFT JOIN resample_cursors r ON r.timeframe = t.name WHERE t.seconds > 1)"""
+        )
+        self._connection.execute("DELETE FROM quotes WHERE recv_time < ?", [quotes_before])
+
+    def checkpoint(self) -> None:
+        """Move the write-ahead log into the file."""
+        self._connection.execute("CHECKPOINT")
+
+    def _insert(self, sql: str, rows: pa.Table, condition: str = "") -> int:
+        self._connection.register("landing", rows)
+        try:
+            result = self._connection.execute(f"{sql} FROM landing{condition}").fetchone()  # noqa: S608  constant text
+            return int(result[0]) if result else 0
+        finally:
+            self._connection.unregister("landing")

@@ -1,0 +1,196 @@
+"""What the live part of the warehouse reads and writes: activations, signals, requests, universe, alerts, outbox."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import polars as pl
+
+from pipeline.model.pair import Pair
+from pipeline.model.timeframe import Timeframe
+from pipeline.model.universe import Method, PairSpec, Scale, Universe
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A fit that is newer than the live model of its pair and timeframe."""
+
+    model_id: str
+    pair: Pair
+    timeframe: str
+
+
+@dataclass(frozen=True, slots=True)
+class ActiveModel:
+    """A model from the bar on at which it took over."""
+
+    model_id: str
+    beta: float
+    scale: Scale
+    active_from_us: int
+    half_life: float | None
+    eg_p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRequest:
+    """One row of ``requests``."""
+
+    request_id: str
+    kind: str
+    payload: str
+
+
+class LiveStore:
+    """Reads and writes of the live part, on the connection that lands, so inside the landing transaction."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    # ------------------------------------------------------------------ models and signals
+
+    def candidates(self, specs: Iterable[PairSpec]) -> list[Candidate]:
+        """For each pair's primary model and timeframe, the newest fit when it has not been activated yet."""
+        wanted = pl.DataFrame(
+            [[spec.pair.y, spec.pair.x, spec.method.value, spec.lookback, spec.scale.value] for spec in specs],
+            schema={"y": pl.String, "x": pl.String, "method": pl.String, "lookback": pl.Int64, "scale": pl.String},
+            orient="row",
+        ).to_arrow()
+        self._connection.register("wanted", wanted)
+        try:
+            rows = self._connection.execute(
+                """SELECT model_id, y, x, timeframe FROM (
+                       SELECT arg_max(f.model_id, f.fitted_at) AS model_id, f.y, f.x, f.timeframe
+                       FROM fits f JOIN wanted w USING (y, x, method, lookback, scale)
+                       WHERE f.beta IS NOT NULL AND isfinite(f.beta) GROUP BY f.y, f.x, f.timeframe
+                   ) newest WHERE NOT EXISTS (SELECT 1 FROM activations a WHERE a.model_id = newest.model_id)
+                   ORDER BY ALL"""
+            ).fetchall()
+        finally:
+            self._connection.unregister("wanted")
+        return [Candidate(model_id, Pair(y, x), timeframe) for model_id, y, x, timeframe in rows]
+
+    def activate(self, candidate: Candidate, *, activated_us: int, active_from_us: int) -> None:
+        """Make a model live from a bar on."""
+        self._connection.execute(
+            "INSERT INTO activations VALUES (?, ?, ?, ?, make_timestamptz(?), make_timestamptz(?))",
+            [candidate.model_id, candidate.pair.y, candidate.pair.x, candidate.timeframe, activated_us, active_from_us],
+        )
+
+    def active_models(self, pair: Pair, timeframe: Timeframe, *, since_us: int) -> list[ActiveModel]:
+        """The models that were live at or after ``since_us``, the one in force then first."""
+        rows = self._connection.execute(
+            """SELECT a.model_id, f.beta, f.scale, epoch_us(a.active_from), f.half_life, f.eg_p
+               FROM activations a JOIN fits f USING (model_id)
+               WHERE a.y = $y AND a.x = $x AND a.timeframe = $timeframe AND a.active_from >= coalesce(
+                   (SELECT max(b.active_from) FROM activations b
+                    WHERE b.y = $y AND b.x = $x AND b.timeframe = $timeframe AND b.active_from <= make_timestamptz($since)),
+                   a.active_from)
+               ORDER BY a.active_from, a.activated_at, a.model_id""",
+            {"y": pair.y, "x": pair.x, "timeframe": timeframe.name, "since": since_us},
+        ).fetchall()
+        return [ActiveModel(row[0], row[1], Scale(row[2]), row[3], row[4], row[5]) for row in rows]
+
+    def signals_written_until(self) -> dict[str, int]:
+        """Open time (microseconds) of the newest signal of each timeframe."""
+        return dict(self._connection.execute("SELECT timeframe, epoch_us(max(ts)) FROM signals GROUP BY timeframe").fetchall())
+
+    def replace_signals(self, pair: Pair, timeframe: Timeframe, rows: pl.DataFrame, *, start_us: int, end_us: int) -> None:
+        """Replace a pair's signals with ``start <= ts < end`` by ``rows``."""
+        self._connection.execute(
+            """DELETE FROM signals WHERE y = ? AND x = ? AND timeframe = ?
+               AND ts >= make_timestamptz(?) AND ts < make_timestamptz(?)""",
+            [pair.y, pair.x, timeframe.name, start_us, end_us],
+        )
+        if rows.height:
+            self._connection.register("signal_rows", rows.to_arrow())
+            self._connection.execute("INSERT INTO signals BY NAME FROM signal_rows")
+            self._connection.unregister("signal_rows")
+
+    # ------------------------------------------------------------------ universe and requests
+
+    def universe(self) -> Universe | None:
+        """The universe as last committed; None in a new database."""
+        row = self._connection.execute("SELECT version, symbols, pairs FROM universe").fetchone()
+        if row is None:
+            return None
+        version, symbols, pairs = row
+        specs = tuple(PairSpec(Pair.parse(pair["pair"]), Method(pair["method"]), pair["lookback"], Scale(pair["scale"])) for pair in pairs)
+        return Universe(tuple(symbols), specs, version)
+
+    def set_universe(self, universe: Universe) -> None:
+        """Replace the universe."""
+        pairs = [
+            {"pair": str(spec.pair), "method": spec.method.value, "lookback": spec.lookback, "scale": spec.scale.value}
+            for spec in universe.pairs
+        ]
+        self._connection.execute("DELETE FROM universe")
+        self._connection.execute("INSERT INTO universe VALUES (?, ?, ?)", [universe.version, list(universe.symbols), pairs])
+
+    def waiting_requests(self) -> list[StoredRequest]:
+        """Requests that nobody has taken yet, oldest first."""
+        rows = self._connection.execute("SELECT request_id, kind, payload FROM requests ORDER BY requested_at, request_id").fetchall()
+        return [StoredRequest(*row) for row in rows]
+
+    def take_requests(self, request_ids: Sequence[str]) -> None:
+        """Remove requests that are in the journal now."""
+        self._connection.execute("DELETE FROM requests WHERE request_id IN (SELECT unnest(?))", [list(request_ids)])
+
+    def was_applied(self, request_id: str) -> bool:
+        """Whether a request has been applied (or refused) before."""
+        return self._connection.execute("SELECT 1 FROM request_log WHERE request_id = ?", [request_id]).fetchone() is not None
+
+    def log_request(self, request_id: str, kind: str, outcome: str) -> None:
+        """Note what became of a request."""
+        self._connection.execute("INSERT INTO request_log VALUES (?, ?, now(), ?)", [request_id, kind, outcome])
+
+    # ------------------------------------------------------------------ alerts
+
+    def rules(self) -> list[str]:
+        """Every rule as JSON, in the order of creation."""
+        return [str(rule) for (rule,) in self._connection.execute("SELECT rule FROM alert_rules ORDER BY created_at, rule_id").fetchall()]
+
+    def put_rule(self, rule_id: str, rule: str, *, enabled: bool, at: datetime) -> None:
+        """Write a rule, keeping the creation time of the one of the same id."""
+        row = self._connection.execute("SELECT created_at FROM alert_rules WHERE rule_id = ?", [rule_id]).to_arrow_table()
+        created = row["created_at"][0].as_py() if row.num_rows else at
+        self._connection.execute("DELETE FROM alert_rules WHERE rule_id = ?", [rule_id])
+        self._connection.execute("INSERT INTO alert_rules VALUES (?, ?, ?, ?, ?)", [rule_id, rule, enabled, created, at])
+
+    def delete_rule(self, rule_id: str) -> None:
+        """Remove a rule; its history stays."""
+        self._connection.execute("DELETE FROM alert_rules WHERE rule_id = ?", [rule_id])
+
+    def states(self) -> list[str]:
+        """Every alert instance's state as JSON."""
+        return [str(state) for (state,) in self._connection.execute("SELECT snapshot FROM alert_states").fetchall()]
+
+    def put_state(self, row: Sequence[object]) -> None:
+        """Write one instance: rule_id, series, state, since (microseconds), value, acknowledged, snapshot."""
+        self.drop_state(str(row[0]), str(row[1]))
+        self._connection.execute("INSERT INTO alert_states VALUES (?, ?, ?, make_timestamptz(?), ?, ?, ?)", list(row))
+
+    def drop_state(self, rule_id: str, series: str) -> None:
+        """Forget one instance."""
+        self._connection.execute("DELETE FROM alert_states WHERE rule_id = ? AND series = ?", [rule_id, series])
+
+    def add_events(self, rows: Sequence[Sequence[object]]) -> None:
+        """Append to the history: event_id, rule_id, series, kind, at (microseconds), value, threshold, severity, message, payload."""
+        if rows:
+            self._connection.executemany("INSERT INTO alert_events VALUES (?, ?, ?, ?, make_timestamptz(?), ?, ?, ?, ?, ?)", list(rows))
+
+    def add_outbox(self, rows: Sequence[Sequence[object]]) -> None:
+        """Append deliveries: event_id, channel, rule_id, series, payload, due (microseconds)."""
+        if rows:
+            self._connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, 'waiting', 0, make_timestamptz(?), NULL)", list(rows))
+
+    def last_prices(self) -> list[tuple[str, float, int]]:
+        """For each symbol the price and event time (microseconds) of its newest trade by id."""
+        rows = self._connection.execute(
+            """SELECT b.symbol, CAST(arg_max(b.close, b.last_id) AS DOUBLE), epoch_us(max(b.ts)) FROM bars_1s b
+               WHERE b.ts >= (SELECT max(ts) FROM bars_1s) - INTERVAL 1 HOUR GROUP BY b.symbol"""
+        ).fetchall()
+        return [(symbol, price, time_us) for symbol, price, time_us in rows]

@@ -1,0 +1,176 @@
+"""The warehouse's one loop body: journal in, tables out, everything of a block in one transaction."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Collection
+from datetime import UTC, datetime, timedelta
+
+from pipeline.journal import JournalReader, Position, Writer, open_journal, sources
+from pipeline.model.pair import Pair
+from pipeline.model.universe import PairSpec, Universe
+from pipeline.profile import Profile, publish_universe, read_universe
+from pipeline.settings import Settings
+from pipeline.store import LocalWarehouse
+from pipeline.store.landing import LandingStore
+from pipeline.store.live import LiveStore
+from pipeline.store.warehouse import OpenTransaction
+from pipeline.venues import venue
+from pipeline.warehouse.alerting import AlertEngine
+from pipeline.warehouse.control import Controls, activate_line, request_line
+from pipeline.warehouse.landing import Lander
+from pipeline.warehouse.signals import SignalWindows, SignalWriter
+
+_log = logging.getLogger(__name__)
+
+CONTROL = "control"
+"""The journal source of our own lines."""
+_SOURCES_EVERY_S = 1.0
+_REQUESTS_EVERY_S = 0.2
+_MODELS_EVERY_S = 1.0
+_PRUNE_EVERY_S = 60.0
+
+
+class Engine:
+    """Lands what the journal has, and everything that follows from it. Driven by one thread."""
+
+    def __init__(self, profile: Profile, settings: Settings, warehouse: LocalWarehouse, channels: Collection[str] = ()) -> None:
+        self._profile = profile
+        self._settings = settings
+        connection = warehouse.connection
+        self._landing = LandingStore(connection)
+        self._live = LiveStore(connection)
+        self._landing.set_timeframes(settings.parsed_timeframes)
+        self._lander = Lander(self._landing, profile, venue(), lateness_ms=settings.lateness_ms)
+        inside = OpenTransaction(connection)
+        windows = SignalWindows(settings.zscore_window, settings.correlation_window, settings.max_fill)
+        frames = settings.parsed_timeframes
+        self._signals = SignalWriter(self._live, inside, frames, windows, lateness_ms=settings.lateness_ms)
+        self._alerts = AlertEngine(self._live, inside, windows, frames, tuple(channels))
+        self._controls = Controls(self._live, self._lander, self._alerts, self._first_universe())
+        self._alerts.set_universe(self._controls.universe)
+        self._control: Writer = open_journal(profile, settings).writer(CONTROL)
+        self._readers: dict[str, JournalReader] = {}
+        self._due = dict.fromkeys(("sources", "requests", "models", "prune"), 0.0)
+        publish_universe(profile, self._controls.universe)
+
+    def close(self) -> None:
+        """Release the journal."""
+        self._control.close()
+        for reader in self._readers.values():
+            reader.close()
+
+    @property
+    def universe(self) -> Universe:
+        """What the profile watches now."""
+        return self._controls.universe
+
+    def run_once(self) -> bool:
+        """Land one block of each source that has something, then look after requests and models; False when there was nothing to land."""
+        if self._is_due("sources", _SOURCES_EVERY_S):
+            self._find_sources()
+        landed = False
+        for source, reader in self._readers.items():
+            landed = self._land(source, reader) or landed
+        if self._is_due("requests", _REQUESTS_EVERY_S):
+            self._take_requests()
+        if self._is_due("models", _MODELS_EVERY_S):
+            self._activate_models()
+        if self._is_due("prune", _PRUNE_EVERY_S):
+            self._prune()
+        return landed
+
+    def land_everything(self) -> int:
+        """Land until nothing is left; returns the number of lines. For one-shot commands."""
+        lines = 0
+        self._find_sources()
+        while True:
+            before = lines
+            for source, reader in self._readers.items():
+                block, position = reader.read(self._lander.position(source), self._settings.batch_max_lines)
+                if block:
+                    self._land_block(source, block, position)
+                    lines += block.count(b"\n")
+            if lines == before:
+                return lines
+
+    # ------------------------------------------------------------------
+
+    def _land(self, source: str, reader: JournalReader) -> bool:
+        block, position = reader.read(self._lander.position(source), self._settings.batch_max_lines)
+        if not block:
+            return False
+        self._land_block(source, block, position)
+        return True
+
+    def _land_block(self, source: str, block: bytes, position: Position) -> None:
+        version = self._controls.universe.version
+        try:
+            with self._landing.transaction():
+                landed = self._lander.land(source, block, position, time.time_ns() // 1_000)
+                for own in landed.own:
+                    self._controls.apply(own, landed.clock)
+                self._signals.landed(landed.clock, self._controls.universe, [bar.ts_us for bar in landed.bars])
+                self._alerts.landed(landed)
+        except BaseException:
+            self._lander.forget()
+            self._signals.forget()
+            self._alerts.forget()
+            raise
+        if self._controls.universe.version != version:
+            publish_universe(self._profile, self._controls.universe)
+
+    def _find_sources(self) -> None:
+        for source in sources(self._profile.journal):
+            if source not in self._readers:
+                self._readers[source] = JournalReader(self._profile.journal / source)
+
+    def _take_requests(self) -> None:
+        waiting = self._live.waiting_requests()
+        if not waiting:
+            return
+        for request in waiting:
+            self._control.append(time.time_ns(), request_line(request))
+        self._control.commit()
+        self._live.take_requests([request.request_id for request in waiting])
+
+    def _activate_models(self) -> None:
+        if self._lander.clock.time_us == 0:
+            return
+        candidates = self._live.candidates(self._controls.universe.pairs)
+        for candidate in candidates:
+            self._control.append(time.time_ns(), activate_line(candidate))
+        if candidates:
+            self._control.commit()
+            # Landed at once, so that the same model is not put forward again.
+            self._find_sources()
+            self._land(CONTROL, self._readers[CONTROL])
+
+    def _prune(self) -> None:
+        now = datetime.now(UTC)
+        # A recording's receive times are as old as the recording, so its quotes are kept.
+        keep = timedelta(hours=self._settings.quote_retention_hours)
+        quotes_before = now - keep if self._profile.kind.value != "recorded" else datetime.fromtimestamp(0, UTC)
+        self._landing.prune(quotes_before=quotes_before)
+        oldest_ns = time.time_ns() - self._settings.journal_retention_hours * 3_600 * 1_000_000_000
+        for source, reader in self._readers.items():
+            reader.prune(oldest_ns, self._lander.position(source))
+
+    def _first_universe(self) -> Universe:
+        """The universe of the database; in a new one what the profile's file or the settings say."""
+        found = self._live.universe() or read_universe(self._profile)
+        if found is None:
+            method, lookback = self._settings.primary_method, self._settings.lookback
+            specs = tuple(PairSpec(Pair.parse(text), method, lookback) for text in self._settings.pairs)
+            legs = [leg for spec in specs for leg in (spec.pair.y, spec.pair.x)]
+            found = Universe(tuple(dict.fromkeys((*self._settings.symbols, *legs))), specs, 1)
+        self._live.set_universe(found)
+        return found
+
+    def _is_due(self, name: str, every_s: float) -> bool:
+        now = time.monotonic()
+        if now < self._due[name]:
+            return False
+        self._due[name] = now + every_s
+        return True

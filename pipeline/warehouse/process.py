@@ -1,0 +1,82 @@
+"""The warehouse process: the one that opens the DuckDB file. It lands, keeps live tables, serves SQL and sends alerts."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+import threading
+from collections.abc import Mapping
+
+from pipeline.notify import Channel, configured_channels
+from pipeline.profile import Profile
+from pipeline.settings import Settings
+from pipeline.store import LocalWarehouse, open_local, quack
+from pipeline.store.access import Gatekeeper
+from pipeline.store.outbox import OutboxStore
+from pipeline.store.warehouse import publish_endpoint, withdraw_endpoint
+from pipeline.warehouse.delivery import deliver_forever
+from pipeline.warehouse.engine import Engine
+
+_log = logging.getLogger(__name__)
+
+_IDLE_S = 0.01  # how often the journal's published position is looked at when there is nothing to land: a 16-byte read
+
+
+async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None:
+    """Run until ``stop`` is set.
+
+    Raises:
+        WarehouseBusy: when another process holds the profile's database.
+        StoreError: when the port cannot be listened on.
+    """
+    warehouse = await asyncio.to_thread(open_local, profile)
+    try:
+        await _serve(profile, settings, warehouse, stop)
+    finally:
+        await asyncio.to_thread(warehouse.close)
+        _log.info("warehouse stopped")
+
+
+async def _serve(profile: Profile, settings: Settings, warehouse: LocalWarehouse, stop: asyncio.Event) -> None:
+    channels = configured_channels(
+        webhook_url=settings.webhook_url.get_secret_value() if settings.webhook_url else None,
+        webhook_secret=settings.webhook_secret.get_secret_value() if settings.webhook_secret else None,
+        alert_callback=settings.alert_callback,
+    )
+    engine = await asyncio.to_thread(Engine, profile, settings, warehouse, tuple(channels))
+    host, port = settings.host, settings.warehouse_port
+    endpoint = publish_endpoint(profile, host, port)
+    gatekeeper = Gatekeeper({token: role for role, token in endpoint.tokens.items()})
+    server = warehouse.connection.cursor()
+    try:
+        await asyncio.to_thread(
+            quack.serve, server, host=host, port=port, gatekeeper=gatekeeper, server_token=secrets.token_urlsafe(24)
+        )
+        _log.info("warehouse serves", extra={"host": host, "port": port})
+        await _work(warehouse, engine, channels, stop)
+    finally:
+        withdraw_endpoint(profile)
+        await asyncio.to_thread(quack.stop, server, host=host, port=port)
+        await asyncio.to_thread(engine.close)
+
+
+async def _work(warehouse: LocalWarehouse, engine: Engine, channels: Mapping[str, Channel], stop: asyncio.Event) -> None:
+    ended = threading.Event()
+
+    def land() -> None:
+        while not ended.is_set():
+            if not engine.run_once():
+                ended.wait(_IDLE_S)
+
+    landing = asyncio.create_task(asyncio.to_thread(land))
+    delivery = asyncio.create_task(deliver_forever(OutboxStore(warehouse.connection), channels, stop))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait({landing, delivery, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        ended.set()
+        stop.set()
+        await asyncio.gather(landing, delivery, stopping, return_exceptions=True)

@@ -1,0 +1,144 @@
+"""Signals of complete bars under the model in force, written as bars complete and written anew where bars were restated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from pipeline.analytics import Aligned, align, signal_series
+from pipeline.errors import AnalyticsError
+from pipeline.model.pair import Pair
+from pipeline.model.timeframe import Timeframe
+from pipeline.model.universe import Universe
+from pipeline.store.bars import load_bars
+from pipeline.store.landing import JournalClock
+from pipeline.store.live import ActiveModel, LiveStore
+from pipeline.store.protocol import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class SignalWindows:
+    """Lengths, in bars, that a signal looks back on."""
+
+    zscore: int
+    correlation: int
+    max_fill: int
+
+    @property
+    def reach(self) -> int:
+        """Bars before a signal's own that can change it."""
+        return max(self.zscore, self.correlation + 1) + self.max_fill
+
+
+class SignalWriter:
+    """Writes the table ``signals``; called in every landing transaction, it works only when a bar has completed or was restated."""
+
+    def __init__(
+        self, store: LiveStore, bars: Warehouse, timeframes: Sequence[Timeframe], windows: SignalWindows, *, lateness_ms: int
+    ) -> None:
+        self._store = store
+        self._bars = bars
+        self._timeframes = tuple(timeframes)
+        self._windows = windows
+        self._lateness_us = lateness_ms * 1_000
+        self._done: dict[str, int] = {}
+        self.forget()
+
+    def forget(self) -> None:
+        """Read what is remembered from the tables again, after a transaction that did not commit."""
+        written = self._store.signals_written_until()
+        self._done = {frame.name: written[frame.name] + frame.us for frame in self._timeframes if frame.name in written}
+
+    def landed(self, clock: JournalClock, universe: Universe, touched_us: Sequence[int]) -> None:
+        """Write what has become due: bars that completed since the last call, and bars that ``touched_us`` (1s bar times) restated."""
+        if not universe.pairs or clock.time_us == 0:
+            return
+        for frame in self._timeframes:
+            end = self._complete_until(clock, frame)
+            done = self._done.get(frame.name)
+            start = end - frame.us if done is None else done
+            earliest = min(touched_us, default=end)
+            if earliest < start and done is not None:
+                start = frame.bucket_us(earliest)
+            if start >= end:
+                continue
+            for spec in universe.pairs:
+                self._write(spec.pair, frame, start, end)
+            self._done[frame.name] = end
+
+    def _complete_until(self, clock: JournalClock, frame: Timeframe) -> int:
+        """End of the last bar that can be complete."""
+        if clock.ended:
+            return frame.bucket_us(clock.time_us) + frame.us
+        return frame.bucket_us(clock.time_us - self._lateness_us)
+
+    def _write(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> None:
+        models = self._store.active_models(pair, frame, since_us=start_us)
+        models = [model for model in models if model.active_from_us < end_us]
+        if not models:
+            return
+        legs = self._load(pair, frame, start_us - self._windows.reach * frame.us, end_us)
+        rows = [
+            _rows(pair, frame, legs, model, self._windows, max(start_us, model.active_from_us), until)
+            for model, until in zip(models, [*(model.active_from_us for model in models[1:]), end_us], strict=True)
+        ]
+        self._store.replace_signals(pair, frame, pl.concat(rows), start_us=start_us, end_us=end_us)
+
+    def _load(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> Aligned:
+        bars = load_bars(self._bars, [pair.y, pair.x], frame, start=_time(start_us), end=_time(end_us), complete_only=True)
+        y_ts, y_close = _leg(bars, pair.y)
+        x_ts, x_close = _leg(bars, pair.x)
+        return align(y_ts, y_close, x_ts, x_close, frame.us, self._windows.max_fill)
+
+
+def _rows(
+    pair: Pair, frame: Timeframe, legs: Aligned, model: ActiveModel, windows: SignalWindows, start_us: int, end_us: int
+) -> pl.DataFrame:
+    """Signals with ``start <= ts < end``, every window under this one model."""
+    upto = legs.ts < end_us
+    ts, y, x = legs.ts[upto], legs.y[upto], legs.x[upto]
+    wanted = ts >= start_us
+    nothing = np.full(ts.size, np.nan)
+    spread = zscore = correlation = nothing
+    if wanted.any():
+        try:
+            found = signal_series(
+                y, x, model.beta, scale=model.scale.value, zscore_window=windows.zscore, correlation_window=windows.correlation
+            )
+            spread, zscore, correlation = found.spread, found.zscore, found.correlation
+        except AnalyticsError:
+            spread = nothing  # a price at or below zero on the log scale: the signal is undefined, not the landing
+    count = int(wanted.sum())
+    return pl.DataFrame(
+        {
+            "y": [pair.y] * count,
+            "x": [pair.x] * count,
+            "timeframe": [frame.name] * count,
+            "ts": pl.Series(ts[wanted], dtype=pl.Int64).cast(pl.Datetime("us", "UTC")),
+            "model_id": [model.model_id] * count,
+            "spread": _nullable(spread[wanted]),
+            "zscore": _nullable(zscore[wanted]),
+            "correlation": _nullable(correlation[wanted]),
+            "y_filled": legs.y_filled[upto][wanted],
+            "x_filled": legs.x_filled[upto][wanted],
+        },
+        schema_overrides={"y": pl.String, "x": pl.String, "timeframe": pl.String, "model_id": pl.String},
+    )
+
+
+def _nullable(values: NDArray[np.float64]) -> pl.Series:
+    return pl.Series(values, dtype=pl.Float64).fill_nan(None)
+
+
+def _leg(bars: pl.DataFrame, symbol: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    rows = bars.filter(pl.col("symbol") == symbol)
+    return rows["ts"].to_physical().to_numpy(), rows["close"].cast(pl.Float64).to_numpy()
+
+
+def _time(time_us: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + (datetime.resolution * time_us)
