@@ -29,6 +29,7 @@ help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(RUNTIME) ## create .venv with everything needed to run
+	@:
 
 demo: setup ## run the whole platform offline, on the simulator
 	@exec $(BIN)/spreadwatch up --kind simulated

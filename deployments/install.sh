@@ -30,8 +30,8 @@ with_uv() {
 
 with_pip() {
   echo "uv could not do it; using pip, which takes some minutes."
-  "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock"
-  "$python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+  "$python" -m pip install --quiet --disable-pip-version-check --require-hashes -r "$lock" &&
+    "$python" -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 }
 
 with_uv || with_pip || {
