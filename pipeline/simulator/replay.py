@@ -16,6 +16,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from pipeline.errors import RecordingError
 from pipeline.journal.recording import merge_recordings
 from pipeline.simulator.config import SimulatorConfig
 from pipeline.simulator.frames import REPLAY_END
@@ -43,12 +44,18 @@ _decode_bare = msgspec.json.Decoder(_Bare).decode
 
 
 async def open_replay(config: SimulatorConfig, hub: Hub) -> Replay:
-    """Read the recordings once and make a replay of them.
+    """Read the recordings once and make a replay of them. Lines that cannot be read are passed over, with a warning.
 
     Raises:
-        RecordingError: when one cannot be read.
+        RecordingError: when a file cannot be opened, or holds nothing to replay.
     """
-    recorded = await asyncio.to_thread(scan, merge_recordings(config.replay))
+    bad: list[RecordingError] = []
+    recorded = await asyncio.to_thread(scan, merge_recordings(config.replay, on_bad=bad.append))
+    if bad:
+        _log.warning("simulator.recording_damaged", extra={"lines": len(bad), "first": str(bad[0])})
+    if not recorded.frames:
+        msg = f"{', '.join(map(str, config.replay))}: nothing to replay; expected lines of `<recv_ns> <json>` or `<recv_s>: <json>`"
+        raise RecordingError(msg)
     return Replay(config, hub, recorded)
 
 
@@ -92,7 +99,7 @@ class Replay:
         self._started_s = time.monotonic()
         _log.info("simulator.replay_started", extra={"frames": self._recorded.frames, "speed": self._config.speed})
         sent = 0
-        for recv_ns, raw in merge_recordings(self._config.replay):
+        for recv_ns, raw in merge_recordings(self._config.replay, on_bad=_passed_over):
             await self._until(recv_ns)
             self._send(raw)
             self._sent_ns = max(self._sent_ns, recv_ns)
@@ -149,6 +156,10 @@ def _take_apart(raw: bytes) -> Iterator[tuple[str, bytes, bytes]]:
     if bare.e in {"aggTrade", "trade", "bookTicker"} and bare.s:
         stream = f"{bare.s.lower()}@{bare.e}"
         yield stream, raw, b'{"stream":"%s","data":%s}' % (stream.encode(), raw)
+
+
+def _passed_over(error: RecordingError) -> None:
+    """Damage has been reported when the recording was opened."""
 
 
 def _shifted(raw: bytes, shift_ms: int) -> bytes:

@@ -150,11 +150,12 @@ class Rest:
         start, end = _integer(query, "startTime"), _integer(query, "endTime")
         _check_order(start, end)
         last = bucket_ms(min(self._history.now_ms(), self._history.now_ms() if end is None else end), interval_ms)
-        first = last - (limit - 1) * interval_ms
-        if start is not None:
-            first = bucket_ms(start + interval_ms - 1, interval_ms)
+        earliest = bucket_ms(self._history.first_hour(instrument.symbol) * HOUR_MS, interval_ms)
+        if start is None:
+            first = max(last - (limit - 1) * interval_ms, earliest)
+        else:
+            first = max(bucket_ms(start + interval_ms - 1, interval_ms), earliest)
             last = min(last, first + (limit - 1) * interval_ms)
-        first = max(first, bucket_ms(self._history.first_hour(instrument.symbol) * HOUR_MS, interval_ms))
         return frames.kline_rows(instrument, interval_ms, await candles(self._history, instrument.symbol, interval_ms, first, last))
 
 

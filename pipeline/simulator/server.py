@@ -84,7 +84,7 @@ async def serve(
         raise PortInUse(msg) from error
     port = server.sockets[0].getsockname()[1]
     _log.info("simulator.listening", extra={"host": config.host, "port": port, "replay": len(config.replay)})
-    feeding = asyncio.create_task(feed, name="simulator-feed")
+    feeding = asyncio.create_task(feed(), name="simulator-feed")
     stopping = asyncio.create_task(stop.wait(), name="simulator-stop")
     try:
         if ready is not None:
@@ -101,15 +101,17 @@ async def serve(
         await server.wait_closed()
 
 
-async def _market(config: SimulatorConfig, hub: Hub, clock_ms: Callable[[], int]) -> tuple[History, Coroutine[Any, Any, None]]:
+async def _market(
+    config: SimulatorConfig, hub: Hub, clock_ms: Callable[[], int]
+) -> tuple[History, Callable[[], Coroutine[Any, Any, None]]]:
     if config.replay:
         from pipeline.simulator.replay import open_replay  # noqa: PLC0415  decoders are not needed otherwise
 
         replay = await open_replay(config, hub)
-        return replay.history, replay.run()
+        return replay.history, replay.run
     tape = Tape(config.seed)
     history = SyntheticHistory(tape, clock_ms)
-    return history, LiveFeed(tape, history, hub, clock_ms).run()
+    return history, LiveFeed(tape, history, hub, clock_ms).run
 
 
 class _Shell:
