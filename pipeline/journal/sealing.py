@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import queue
@@ -14,6 +15,7 @@ _log = logging.getLogger(__name__)
 
 _LEVEL = 3
 _CHUNK = 1 << 20
+_NICE = 10
 _TEMPORARY = ".sealing"
 
 
@@ -82,6 +84,8 @@ class Sealer:
             self._thread = None
 
     def _run(self) -> None:
+        with contextlib.suppress(OSError):  # compression can wait, what is being received cannot
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
         while (path := self._waiting.get()) is not None:
             try:
                 seal(path)
