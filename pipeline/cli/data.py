@@ -1,0 +1,161 @@
+"""Commands that bring data in and take it out: ingest, backfill, export, sql."""
+
+from __future__ import annotations
+
+import sys
+import time
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from pipeline.cli.process import effective_settings, ensured_profile, existing_profile, profile_option
+from pipeline.profile import Kind
+from pipeline.settings import settings
+
+_TIME = "ISO time, UTC unless it says otherwise, such as 2026-11-22T14:00"
+
+
+@click.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="PATH ...")
+@profile_option
+def ingest(*, paths: tuple[Path, ...], profile_name: str | None) -> None:
+    """Land recordings (plain, .gz or .zst) in a recorded profile, resample, and exit."""
+    from pipeline.jobs.scan import scan_recordings
+    from pipeline.logs import configure
+    from pipeline.profile import list_profiles
+    from pipeline.warehouse.ingest import ingest as ingest_recordings
+
+    chosen = settings()
+    configure("WARNING")
+    name = profile_name or "replay"
+    if name not in {profile.name for profile in list_profiles(chosen.data_dir)}:
+        # The first recording decides which of the two trade streams this profile holds.
+        scan = scan_recordings(paths)
+        pairs = tuple(pair for pair in chosen.pairs if set(pair.split("/")) <= set(scan.symbols))
+        chosen = chosen.model_copy(update={"trade_stream": scan.kind, "symbols": scan.symbols, "pairs": pairs})
+    profile = ensured_profile(name, Kind.RECORDED, chosen)
+    started = time.monotonic()
+    report = ingest_recordings(profile, chosen, paths, _progress)
+    added = report.added
+    click.echo(
+        f"{report.lines} lines: {added.ticks} new trades, {added.quotes} new quotes, {added.gaps} new gaps, {added.bars} new bars "
+        f"in profile {profile.name} ({time.monotonic() - started:.1f} s)"
+    )
+    for line in report.bad_lines[:10]:
+        click.echo(f"  not used: {line}", err=True)
+    if len(report.bad_lines) > 10:
+        click.echo(f"  and {len(report.bad_lines) - 10} more", err=True)
+
+
+@click.command()
+@profile_option
+@click.option("--symbol", "symbols", multiple=True, metavar="S", help="Symbol of the universe; may be given several times. All when left out.")
+@click.option("--timeframe", "timeframes", multiple=True, metavar="F", help="Configured timeframe; all that the venue has when left out.")
+@click.option("--from", "start", metavar="T", help=f"First bar: {_TIME}. The setting backfill_hours ago when left out.")
+@click.option("--to", "end", metavar="T", help="Bars that open before this time; now when left out.")
+@click.option("--source", type=click.Choice(["rest"]), default="rest", show_default=True, help="Where klines come from.")
+@click.option("--refetch", is_flag=True, help="Also fetch what is there already.")
+def backfill(
+    *,
+    profile_name: str | None,
+    symbols: tuple[str, ...],
+    timeframes: tuple[str, ...],
+    start: str | None,
+    end: str | None,
+    source: str,
+    refetch: bool,
+) -> None:
+    """Fetch the exchange's klines for what is missing."""
+    from pipeline.jobs.backfill import backfill_klines, default_start, venue_timeframes
+    from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time, published_universe
+    from pipeline.jobs.venue_rest import VenueRest
+    from pipeline.model.timeframe import Timeframe
+    from pipeline.store import Role, open_warehouse
+
+    del source  # one so far
+    profile = existing_profile(profile_name)
+    chosen = effective_settings(profile)
+    first, until = parsed_time(start, "--from"), parsed_time(end, "--to")
+
+    def begin(timeframe: Timeframe, before: datetime) -> datetime:
+        return first or default_start(timeframe, before, hours=chosen.backfill_hours, lookback=chosen.lookback)
+
+    with open_warehouse(profile, Role.WRITER) as warehouse, VenueRest(chosen.rest_url) as rest:
+        done = backfill_klines(
+            warehouse,
+            rest,
+            chosen_symbols(symbols or None, published_universe(profile)),
+            venue_timeframes(chosen_timeframes(timeframes or None, chosen, shortest_s=60)),
+            start=begin,
+            end=until,
+            refetch=refetch,
+            progress=lambda pages, total: _progress(f"of {total} pages fetched", pages),
+        )
+    written = sum(row.written for row in done)
+    click.echo(f"{written} klines of {len({row.symbol for row in done})} symbols written")
+
+
+@click.command()
+@click.argument("table")
+@profile_option
+@click.option("--symbol", metavar="S", help="Symbol, or Y/X for tables of pairs; all when left out.")
+@click.option("--timeframe", metavar="F", help="Timeframe; all when left out.")
+@click.option("--from", "start", metavar="T", help=f"First time: {_TIME}.")
+@click.option("--to", "end", metavar="T", help="First time that is no longer exported.")
+@click.option("--format", "form", type=click.Choice(["csv", "json", "parquet"]), default="csv", show_default=True)
+@click.option("--out", type=click.Path(dir_okay=False, path_type=Path), metavar="PATH", help="File; standard output when left out.")
+def export(
+    *,
+    table: str,
+    profile_name: str | None,
+    symbol: str | None,
+    timeframe: str | None,
+    start: str | None,
+    end: str | None,
+    form: str,
+    out: Path | None,
+) -> None:
+    """Write a TABLE (ticks, bars, models, signals ...) as CSV, JSON or Parquet."""
+    from pipeline.jobs.choice import parsed_time
+    from pipeline.store import Role, open_warehouse
+    from pipeline.store.export import Format, Selection, write_export
+
+    selection = Selection(table, symbol, timeframe, parsed_time(start, "--from"), parsed_time(end, "--to"))
+    selection.check()
+    with open_warehouse(existing_profile(profile_name), Role.READER) as warehouse:
+        if out is None:
+            write_export(warehouse, selection, Format(form), sys.stdout.buffer)
+            return
+        with out.open("wb") as sink:
+            rows = write_export(warehouse, selection, Format(form), sink)
+    click.echo(f"{rows} rows of {table} in {out}")
+
+
+@click.command()
+@click.argument("select")
+@profile_option
+@click.option("--format", "form", type=click.Choice(["table", "csv", "json"]), default="table", show_default=True)
+def sql(*, select: str, profile_name: str | None, form: str) -> None:
+    """Run one SELECT over the warehouse's tables."""
+    import polars as pl
+
+    from pipeline.store import Role, open_warehouse, select_only
+
+    with open_warehouse(existing_profile(profile_name), Role.READER) as warehouse:
+        frame = select_only(warehouse, select)
+    if form == "csv":
+        click.echo(frame.write_csv(), nl=False)
+    elif form == "json":
+        click.echo(frame.write_json())
+    else:
+        with pl.Config(tbl_rows=200, tbl_cols=60, tbl_width_chars=200, fmt_str_lengths=60, tbl_hide_column_data_types=True):
+            click.echo(str(frame))
+
+
+def _progress(what: str, count: int) -> None:
+    """A counter on one line of the terminal; nothing when standard error is not one."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{count} {what}\x1b[K", nl=False, err=True)
+        if what == "landed":
+            click.echo("\r\x1b[K", nl=False, err=True)
