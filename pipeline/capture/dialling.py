@@ -6,6 +6,7 @@ import ipaddress
 import os
 import socket
 import ssl
+from functools import cache
 from urllib.parse import urlsplit
 
 import certifi
@@ -72,6 +73,7 @@ def _reason(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
+@cache
 def _context() -> ssl.SSLContext:
     context = ssl.create_default_context()  # what the system trusts, a company's proxy among it, and what certifi brings
     context.load_verify_locations(certifi.where())

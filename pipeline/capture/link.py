@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from pipeline.capture.intake import Intake
 from pipeline.errors import MalformedMessage
-from pipeline.model.event import Control, Shutdown
+from pipeline.model.event import Control, End, Shutdown
 from pipeline.venues import Venue
 from pipeline.venues.session import Reconnect, Rejected, Resubscribe, Rotate, Session, Subscribe, Unsubscribe
 
@@ -33,7 +33,7 @@ class Link:
         self.opened_ns = time.time_ns()
         self.closed_ns: int | None = None
         self.messages = 0
-        self.superseded = False
+        self.superseded = False  # nothing is asked of the venue any more: another connection takes over, or a replay has ended
         self.why_closed = ""
         self.why_retired = ""
         self.attention = asyncio.Event()
@@ -106,6 +106,9 @@ class Link:
         elif isinstance(event, Shutdown):
             self._session.shutdown_announced()
             self._wake.set()
+        elif isinstance(event, End):  # of a replay: silence is what follows, and nothing is to be done about it
+            _log.info("the replay has ended", extra={"route": self._route})
+            self.superseded = True
 
     async def _drive(self) -> None:
         """Let the session say what to do, a few times a second and whenever something has changed.

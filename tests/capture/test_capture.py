@@ -251,6 +251,23 @@ def test_refused_streams_are_said(kit, profile, tmp_path, caplog):
     assert said.streams == f"{BTC},{ETH}"
 
 
+def test_silence_after_the_end_of_a_replay_is_left_alone(kit, profile, tmp_path):
+    async def story():
+        async with (
+            kit.scripted_venue() as venue,
+            kit.capturing(profile, kit.settings_for(venue, tmp_path, quotes=False, stale_after_s=0.3)),
+        ):
+            await kit.until(lambda: venue.sessions and venue.sessions[0].sent > 3)
+            venue.mute.update({BTC, ETH})
+            await venue.sessions[0].socket.send('{"e":"replayEnd"}')
+            await asyncio.sleep(1.5)
+            assert len(venue.ever) == 1
+            assert len(venue.ever[0].commands) == 1
+
+    asyncio.run(story())
+    assert any(message == {"e": "replayEnd"} for _, message in kit.lines_of(profile))
+
+
 def test_odd_messages_are_kept_and_stop_nothing(kit, profile, tmp_path):
     async def story():
         async with kit.scripted_venue() as venue, kit.capturing(profile, kit.settings_for(venue, tmp_path, quotes=False)):
