@@ -82,10 +82,26 @@ def warehouse(*, profile_name: str | None) -> None:
 @_REPLAY
 @_SPEED
 @_SHIFT
-def simulate(*, profile_name: str | None, port: int | None, seed: int | None, replay: tuple[Path, ...], speed: float, shift: bool) -> None:
+@click.option(
+    "--truth", "tell_truth", is_flag=True, help="Print the pairs planted in the seeded market, with beta and half-life, and exit."
+)
+def simulate(
+    *,
+    profile_name: str | None,
+    port: int | None,
+    seed: int | None,
+    replay: tuple[Path, ...],
+    speed: float,
+    shift: bool,
+    tell_truth: bool,
+) -> None:
     """Be the venue, on this machine: a seeded market, or a recording."""
-    from pipeline.simulator import SimulatorConfig, serve
+    from pipeline.simulator import SimulatorConfig, serve, truth
 
+    if tell_truth:
+        for planted in truth():
+            click.echo(str(planted))
+        return
     del profile_name  # the venue knows no profiles; the option is there so that every process takes it
     chosen = settings()
     config = SimulatorConfig(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 
 from websockets.asyncio.connection import broadcast
@@ -25,6 +26,8 @@ class Hub:
     def __init__(self) -> None:
         self._clients: dict[ServerConnection, Session] = {}
         self._listeners: dict[str, list[tuple[ServerConnection, Session]]] = {}
+        self.changed_s = 0.0
+        """When subscriptions last changed, by the monotonic clock."""
         self.ended: str | None = None
         """What every connection is told when it subscribes after the end of a replay."""
 
@@ -40,6 +43,7 @@ class Hub:
 
     def reindex(self) -> None:
         """Take note of changed subscriptions."""
+        self.changed_s = time.monotonic()
         self._listeners = {}
         for connection, session in self._clients.items():
             for stream in session.streams:

@@ -33,7 +33,7 @@ class _Data(msgspec.Struct, gc=False):
     b: str | list[object] = ""
     B: str = ""
     f: int = 0
-    l: int = 0  # noqa: E741  the venue's letter
+    l: int | str = 0  # noqa: E741  the venue's letter
     T: int = 0
     m: bool = False
     X: str = "MARKET"
@@ -41,7 +41,7 @@ class _Data(msgspec.Struct, gc=False):
 
 class _Message(msgspec.Struct, gc=False):
     stream: str = ""
-    data: _Data = msgspec.field(default_factory=_Data)
+    data: _Data | list[object] = msgspec.field(default_factory=_Data)
     e: str = ""
     s: str = ""
 
@@ -114,6 +114,8 @@ def scan(lines: Iterable[tuple[int, bytes]]) -> Recorded:
         except msgspec.DecodeError:
             broken += 1
             continue
+        if isinstance(data, list):  # one message for all symbols, such as !markPrice@arr
+            continue
         has_klines = has_klines or data.e == "kline"
         if data.e in {"aggTrade", "trade", "bookTicker"} and data.s:
             trades += _note(found.setdefault(data.s, _Found()), data, recv_ns, full=trades >= _INDEXED_TRADES)
@@ -133,7 +135,7 @@ def _note(one: _Found, data: _Data, recv_ns: int, *, full: bool) -> int:
     if full or data.e == "bookTicker" or data.X != "MARKET":
         return 0
     if data.e == "aggTrade":
-        if isinstance(data.a, int):
+        if isinstance(data.a, int) and isinstance(data.l, int):
             one.aggregate.add(data.a, data, data.f, data.l, recv_ns)
     else:
         one.raw.add(data.t, data, data.t, data.t, recv_ns)

@@ -1,6 +1,7 @@
 """Plays recordings: every frame again, as it was recorded, paced by receive time.
 
-The clock starts when both routes have a subscriber, or three seconds after the first one. A frame goes to those who have
+The clock starts when both routes have a subscriber, or three seconds after the first one, and in either case not before
+subscriptions have stood still for a moment, as clients subscribe in batches. A frame goes to those who have
 subscribed to its stream at that moment; who comes late gets what comes after. After the last frame every connection is told
 the end, and stays open.
 """
@@ -27,6 +28,7 @@ from pipeline.simulator.streams import Route
 _log = logging.getLogger(__name__)
 
 _WAIT_FOR_SECOND_ROUTE_S = 3.0
+_SETTLED_S = 0.3
 _EARLY_S = 0.001  # a frame due within a millisecond is sent at once
 _BREATH = 100  # frames between two looks at the other tasks
 _WRAPPED = b'{"stream":"'
@@ -117,8 +119,9 @@ class Replay:
             routes = self._hub.routes()
             if routes:
                 first_s = first_s or time.monotonic()
-                both = {Route.MARKET, Route.PUBLIC} <= routes
-                if both or time.monotonic() - first_s >= _WAIT_FOR_SECOND_ROUTE_S:
+                now_s = time.monotonic()
+                enough = {Route.MARKET, Route.PUBLIC} <= routes or now_s - first_s >= _WAIT_FOR_SECOND_ROUTE_S
+                if enough and now_s - self._hub.changed_s >= _SETTLED_S:
                     return
             else:
                 first_s = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from urllib.parse import parse_qsl, urlsplit
 
 from pipeline.simulator.candles import INTERVALS
@@ -59,6 +60,7 @@ def well_formed(name: str) -> bool:
     return _NAME.fullmatch(name) is not None and ("@" in name or name.startswith("!"))
 
 
+@lru_cache(maxsize=4096)
 def parse_stream(name: str) -> Stream | None:
     """Take apart the name of a stream that we can fill; None for every other."""
     match = _STREAM.fullmatch(name)

@@ -97,6 +97,10 @@ class Planted:
     half_life_s: float | None
     kind: Relation
 
+    def __str__(self) -> str:
+        facts = "" if self.beta is None else f"  beta {self.beta:g}  half-life {self.half_life_s:g} s"
+        return f"{self.y + '/' + self.x:<24}{self.kind.value:<14}{facts}".rstrip()
+
 
 def _spec(  # noqa: PLR0917  a row of the table below
     symbol: str, level: float, decimals: tuple[int, int, int], rate: float, notional: float, made_of: Driver | Link

@@ -99,8 +99,8 @@ def test_live_stream_rest_history_and_a_restarted_simulator_tell_the_same(runnin
 
 def test_closed_klines_of_the_stream_are_the_klines_of_rest(running, clock):
     async def story():
-        async with running(SimulatorConfig(port=0, seed=7), clock_ms=clock(HOUR_START - 70_000, 60.0)) as port:
-            heard = await hear(port, "/market/ws", ["ethusdt@kline_1m", "trxusdt@kline_1m", "ethusdt@kline_1h"], 3.5)
+        async with running(SimulatorConfig(port=0, seed=7), clock_ms=clock(HOUR_START - 70_000, 120.0)) as port:
+            heard = await hear(port, "/market/ws", ["ethusdt@kline_1m", "trxusdt@kline_1m", "ethusdt@kline_1h"], 2.0)
             async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fapi/v1/") as client:
                 rest = {
                     (symbol, interval): (await client.get("klines", params={"symbol": symbol, "interval": interval, "limit": 10})).json()

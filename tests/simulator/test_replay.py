@@ -160,6 +160,44 @@ def test_one_route_alone_starts_after_three_seconds_and_a_reconnect_after_the_en
     assert again == []
 
 
+def test_the_start_waits_until_a_client_that_subscribes_in_batches_is_done(running, tmp_path):
+    path = write(tmp_path / "a", [((T0 + k) * 1_000_000, trade(k + 1, T0 + k)) for k in range(5)])
+
+    async def story():
+        async with (
+            running(config(path)) as port,
+            connect(f"ws://127.0.0.1:{port}/market/stream") as market,
+            connect(f"ws://127.0.0.1:{port}/public/stream?streams=ausdt@bookTicker"),
+        ):
+            for number, name in enumerate(["other@aggTrade", "another@aggTrade", "ausdt@aggTrade"]):
+                await market.send(json.dumps({"method": "SUBSCRIBE", "params": [name], "id": number}))
+                await asyncio.sleep(0.1)
+            return [await market.recv() for _ in range(3 + 5)][3:]
+
+    assert len(asyncio.run(story())) == 5
+
+
+def test_messages_of_other_types_pass_without_complaint(running, market_data, tmp_path, caplog):
+    singles = (market_data / "ws_messages" / "binance_futures_ws_messages.jsonl").read_text().splitlines()
+    whole = '{"stream":"!markPrice@arr","data":[{"e":"markPriceUpdate","E":1,"s":"BTCUSDT"}]}'
+    path = write(tmp_path / "a", list(enumerate([*singles, whole], start=1)))
+
+    async def story():
+        async with running(config(path)) as port:
+            heard, _ = await asyncio.gather(
+                hear_all(port, "/market/stream", ["!markPrice@arr", "btcusdt@ticker", "btcusdt@trade", "ethusdt@trade"]),
+                hear_all(port, "/public/stream", ["btcusdt@bookTicker"]),
+            )
+            async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fapi/v1/") as client:
+                return heard, (await client.get("klines?symbol=ETHUSDT&interval=1m")).json()
+
+    heard, eth = asyncio.run(story())
+    wanted = [text for text in [*singles, whole] if json.loads(text)["stream"].endswith(("@arr", "@ticker", "@trade"))]
+    assert heard == wanted
+    assert eth == []  # its only trade was the insurance fund's
+    assert not [record for record in caplog.records if "indexed" in record.message]
+
+
 def test_times_can_be_shifted_to_now(running, tmp_path):
     path = write(tmp_path / "a", [((T0 + 10 * k) * 1_000_000, trade(k + 1, T0 + 10 * k)) for k in range(5)])
 

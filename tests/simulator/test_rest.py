@@ -128,7 +128,7 @@ def test_seconds_come_from_continuous_klines_alone(venue, now_ms):
     assert json.loads(refused.body) == {"code": -1120, "msg": "Invalid interval."}
 
 
-@pytest.mark.parametrize("interval", ["1m", "15m", "1h", "4h", "1d", "1w"])
+@pytest.mark.parametrize("interval", ["1m", "15m", "1h", "4h", "1d"])
 def test_klines_by_times_and_by_limit_agree(venue, interval):
     rows = venue.get("klines", symbol="SOLUSDT", interval=interval, limit=4)
     assert len(rows) == 4

@@ -51,6 +51,12 @@ def test_planted_pairs_cointegrate_with_their_beta(planted):
     assert np.abs(np.mean(betas)) < 2.5
 
 
+def test_the_truth_can_be_read():
+    lines = [str(planted) for planted in truth()]
+    assert lines[0].split() == ["ETHUSDT/BTCUSDT", "cointegrated", "beta", "0.045", "half-life", "480", "s"]
+    assert "XLMUSDT/XRPUSDT         correlated" in lines
+
+
 def test_the_flagship_pair_gives_signals():
     tape = Tape(7)
     y, x = (minute_closes(tape, symbol, 498_600, 24) for symbol in ("ETHUSDT", "BTCUSDT"))
