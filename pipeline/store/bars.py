@@ -81,7 +81,7 @@ def bars_query(where: str = "TRUE") -> str:
         UNION ALL
         SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, complete, revision FROM moving
     ), fetched AS (
-        SELECT symbol, timeframe, ts, {_COLUMNS} FROM klines WHERE closed AND {where}
+        SELECT symbol, timeframe, ts, {_COLUMNS} FROM klines WHERE closed AND trades > 0 AND {where}
     ), larger AS (
         SELECT o.symbol, o.timeframe, o.ts, o.open, o.high, o.low, o.close, o.volume, o.quote_volume, o.trades, o.taker_buy_volume,
                o.first_id, o.last_id, o.complete, o.revision, 'tick' AS source

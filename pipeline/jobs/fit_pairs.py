@@ -1,0 +1,265 @@
+"""Models of pairs: the last bars of both legs, aligned, fitted and tested."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+from pipeline.analytics import Aligned, PairFit, align, fit_model
+from pipeline.errors import AnalyticsError
+from pipeline.model.pair import Pair
+from pipeline.model.timeframe import Timeframe
+from pipeline.model.universe import PairSpec, Scale
+from pipeline.store.bars import load_last_bars
+from pipeline.store.models import known_fits, prune_fits, save_fits
+from pipeline.store.protocol import Warehouse
+
+MINIMUM_BARS = 60
+"""Fewer than these say too little about a pair; there is no model then, and a note says why."""
+
+_SILENCE_FACTOR = 4
+"""Legs that are silent at times need more intervals than bars: so many times more are looked through, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """What to fit: one model of one pair."""
+
+    pair: Pair
+    timeframe: Timeframe
+    lookback: int
+    method: str
+    scale: Scale
+
+
+@dataclass(frozen=True, slots=True)
+class Fitted:
+    """A fit, or the reason why there is none.
+
+    Attributes:
+        spec: what was asked for.
+        bars: bars that both legs have in the window.
+        model_id: name of the model; None when there is none.
+        window_start: open time of the first bar used.
+        window_end: open time of the last bar used.
+        fit: the model; None when it was saved before, or cannot be fitted.
+        note: why there is no new model, or what is to know about it.
+    """
+
+    spec: ModelSpec
+    bars: int
+    model_id: str | None = None
+    window_start: datetime | None = None
+    window_end: datetime | None = None
+    fit: PairFit | None = None
+    note: str = ""
+
+    def row(self, fitted_at: datetime) -> dict[str, object]:
+        """The row of ``fits``; only of a fit that there is."""
+        fit = self.fit
+        if fit is None:
+            msg = f"{self.spec.pair} has no fit to make a row of: {self.note}"
+            raise AnalyticsError(msg)
+        return {
+            "model_id": self.model_id,
+            "y": self.spec.pair.y,
+            "x": self.spec.pair.x,
+            "timeframe": self.spec.timeframe.name,
+            "lookback": self.spec.lookback,
+            "method": self.spec.method,
+            "scale": self.spec.scale.value,
+            "fitted_at": fitted_at,
+            "window_start": self.window_start,
+            "window_end": self.window_end,
+            "n": fit.n,
+            **{name: getattr(fit, name) for name in _STATISTICS},
+            "notes": "; ".join(filter(None, (self.note, *fit.notes))) or None,
+        }
+
+
+_STATISTICS = (
+    "alpha",
+    "beta",
+    "r_squared",
+    "adf_stat",
+    "adf_p",
+    "eg_stat",
+    "eg_p",
+    "half_life",
+    "hurst",
+    "spread_mean",
+    "spread_sd",
+)
+
+
+def model_specs(
+    pairs: Iterable[PairSpec], timeframes: Iterable[Timeframe], methods: Sequence[str], lookback: int | None = None
+) -> list[ModelSpec]:
+    """Every model that is due for the pairs: each method with the pair's own lookback (or the one given), the primary model always."""
+    wanted: dict[ModelSpec, None] = {}
+    timeframes = tuple(timeframes)
+    for spec in pairs:
+        for timeframe in timeframes:
+            wanted[ModelSpec(spec.pair, timeframe, spec.lookback, spec.method.value, spec.scale)] = None
+            for method in methods:
+                wanted[ModelSpec(spec.pair, timeframe, lookback or spec.lookback, str(method), spec.scale)] = None
+    return list(wanted)
+
+
+def fit_pairs(
+    warehouse: Warehouse,
+    specs: Sequence[ModelSpec],
+    *,
+    max_fill: int,
+    significance: float,
+    now: datetime,
+    keep_days: int = 7,
+) -> list[Fitted]:
+    """Fit each model on its newest complete bars and save it; what has been saved for the same bars is not fitted again.
+
+    Args:
+        warehouse: where bars come from and models go to.
+        specs: what to fit.
+        max_fill: bars over which a silent leg's close is carried forward.
+        significance: level of the verdicts.
+        now: time of fitting, kept with the models.
+        keep_days: age up to which fits that were never live are kept.
+    """
+    done = []
+    for timeframe in dict.fromkeys(spec.timeframe for spec in specs):
+        here = [spec for spec in specs if spec.timeframe == timeframe]
+        legs = _Legs(warehouse, here, timeframe, max_fill)
+        due = [_due(spec, legs) for spec in here]
+        known = known_fits(warehouse, [found.model_id for found, _ in due if found.model_id])
+        for found, window in due:
+            if window is None:
+                done.append(found)
+            elif found.model_id in known:
+                done.append(Fitted(found.spec, found.bars, found.model_id, found.window_start, found.window_end, note="no new bar"))
+            else:
+                done.append(_fitted(found, window, significance))
+    fresh = [found.row(now) for found in done if found.fit is not None]
+    if fresh:
+        save_fits(warehouse, pl.DataFrame(fresh, schema=FITS_SCHEMA))
+        prune_fits(warehouse, before=now - timedelta(days=keep_days))
+    return done
+
+
+def fit_pair(
+    warehouse: Warehouse,
+    pair: Pair,
+    timeframe: Timeframe,
+    *,
+    lookback: int,
+    method: str = "ols",
+    scale: Scale = Scale.PRICE,
+    max_fill: int = 5,
+    significance: float = 0.05,
+) -> Fitted:
+    """One fit on the newest complete bars, saved nowhere.
+
+    Returns:
+        The fit; with ``fit`` None and the reason in ``note`` when there are too few bars or the statistics refuse them.
+    """
+    spec = ModelSpec(pair, timeframe, lookback, method, scale)
+    found, window = _due(spec, _Legs(warehouse, [spec], timeframe, max_fill))
+    return found if window is None else _fitted(found, window, significance)
+
+
+class _Legs:
+    """Complete bars of all legs of one timeframe, read at once; more of them where legs are silent at times."""
+
+    def __init__(self, warehouse: Warehouse, specs: Sequence[ModelSpec], timeframe: Timeframe, max_fill: int) -> None:
+        self._warehouse = warehouse
+        self._timeframe = timeframe
+        self._max_fill = max_fill
+        self._symbols = sorted({leg for spec in specs for leg in (spec.pair.y, spec.pair.x)})
+        # The newest interval is seldom complete, and carrying forward needs bars before the first.
+        self._reach = max(spec.lookback for spec in specs) + max_fill + 3
+        self._bars = self._load(self._reach)
+        self._widened = False
+
+    def last(self, pair: Pair, lookback: int) -> Aligned:
+        """The last ``lookback`` aligned bars, or as many as there are."""
+        both = self._aligned(pair)
+        if len(both) < lookback and not self._widened:
+            self._widened = True
+            self._bars = self._load(self._reach * _SILENCE_FACTOR)
+            both = self._aligned(pair)
+        keep = slice(max(0, len(both) - lookback), None)
+        return Aligned(both.ts[keep], both.y[keep], both.x[keep], both.y_filled[keep], both.x_filled[keep])
+
+    def _load(self, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        frame = load_last_bars(self._warehouse, self._symbols, self._timeframe, count, complete_only=True)
+        return {
+            str(name): (part["ts"].dt.epoch("us").to_numpy(), part["close"].cast(pl.Float64).to_numpy())
+            for (name,), part in frame.group_by("symbol", maintain_order=True)
+        }
+
+    def _aligned(self, pair: Pair) -> Aligned:
+        nothing = (np.empty(0, np.int64), np.empty(0))
+        return align(*self._bars.get(pair.y, nothing), *self._bars.get(pair.x, nothing), self._timeframe.us, self._max_fill)
+
+
+def _due(spec: ModelSpec, legs: _Legs) -> tuple[Fitted, Aligned | None]:
+    """What would be fitted, under its name, or why nothing can be."""
+    window = legs.last(spec.pair, spec.lookback)
+    if len(window) < MINIMUM_BARS:
+        note = f"{len(window)} complete bars of both legs, at least {MINIMUM_BARS} are needed: wait, or backfill"
+        return Fitted(spec, len(window), note=note), None
+    start, end = _time(window.ts[0]), _time(window.ts[-1])
+    return Fitted(spec, len(window), model_id(spec, start, end, len(window)), start, end), window
+
+
+def _fitted(found: Fitted, window: Aligned, significance: float) -> Fitted:
+    try:
+        fit = fit_model(window.y, window.x, method=found.spec.method, scale=found.spec.scale.value, significance=significance)
+    except AnalyticsError as error:
+        return Fitted(found.spec, found.bars, note=str(error))
+    return Fitted(found.spec, found.bars, found.model_id, found.window_start, found.window_end, fit, _carried(found.spec, window))
+
+
+def _carried(spec: ModelSpec, window: Aligned) -> str:
+    filled = {spec.pair.y: int(window.y_filled.sum()), spec.pair.x: int(window.x_filled.sum())}
+    return ", ".join(f"{count} closes of {symbol} carried forward" for symbol, count in filled.items() if count)
+
+
+def model_id(spec: ModelSpec, window_start: datetime, window_end: datetime, bars: int) -> str:
+    """Name of a model: the same for the same request and the same bars, so that a run that is repeated writes nothing new."""
+    facts = (
+        str(spec.pair),
+        spec.timeframe.name,
+        str(spec.lookback),
+        spec.method,
+        spec.scale.value,
+        window_start.isoformat(),
+        window_end.isoformat(),
+        str(bars),
+    )
+    return hashlib.sha256("|".join(facts).encode()).hexdigest()[:16]
+
+
+def _time(microseconds: int) -> datetime:
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=int(microseconds))
+
+
+FITS_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "model_id": pl.String,
+    "y": pl.String,
+    "x": pl.String,
+    "timeframe": pl.String,
+    "lookback": pl.Int64,
+    "method": pl.String,
+    "scale": pl.String,
+    "fitted_at": pl.Datetime("us", "UTC"),
+    "window_start": pl.Datetime("us", "UTC"),
+    "window_end": pl.Datetime("us", "UTC"),
+    "n": pl.Int64,
+    **dict.fromkeys(_STATISTICS, pl.Float64),
+    "notes": pl.String,
+}

@@ -1,0 +1,57 @@
+"""The exchange's own candlesticks, as the flow backfill fetched them. The view ``bars`` shows them where our trades do not reach."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import polars as pl
+
+from pipeline.model.coverage import Coverage
+from pipeline.model.timeframe import Timeframe
+from pipeline.store.protocol import Warehouse
+from pipeline.store.statements import statement
+
+_SAVE = statement(
+    "save_klines",
+    stage="stage_klines",
+    sql="""
+    DELETE FROM klines k USING stage_klines s
+    WHERE s.batch = '{batch}' AND k.symbol = s.symbol AND k.timeframe = s.timeframe AND k.ts = s.ts;
+    INSERT INTO klines BY NAME SELECT * EXCLUDE (batch) FROM stage_klines WHERE batch = '{batch}'
+    """,
+)
+
+# Runs of candlesticks without a hole: their number minus their rank is constant.
+_HELD = """
+    SELECT symbol, CAST(min(bar) AS BIGINT) AS first_bar, CAST(max(bar) AS BIGINT) AS last_bar FROM (
+        SELECT symbol, bar, bar - row_number() OVER (PARTITION BY symbol ORDER BY bar) AS run FROM (
+            SELECT DISTINCT symbol, epoch_us(ts) // ($seconds * 1000000) AS bar
+            FROM klines WHERE closed AND timeframe = $timeframe AND ts >= $start AND ts < $end AND symbol IN (SELECT unnest($symbols))
+        )
+    ) GROUP BY symbol, run ORDER BY symbol, first_bar
+"""
+
+_SPANS = """
+    SELECT symbol, timeframe, min(ts) AS first_ts, max(ts) AS last_ts, count(*) AS klines FROM klines WHERE closed
+    GROUP BY symbol, timeframe ORDER BY symbol, timeframe
+"""
+
+
+def save_klines(warehouse: Warehouse, klines: pl.DataFrame) -> None:
+    """Write candlesticks (columns of the table ``klines``, amounts as exact text or decimals) in place of those of the same key."""
+    if not klines.is_empty():
+        warehouse.run(_SAVE, klines)
+
+
+def held_klines(warehouse: Warehouse, symbols: list[str], timeframe: Timeframe, *, start: datetime, end: datetime) -> dict[str, Coverage]:
+    """For each symbol the closed candlesticks that are there with ``start <= ts < end``, by bar number (open time // length)."""
+    frame = warehouse.select(_HELD, symbols=symbols, timeframe=timeframe.name, seconds=timeframe.seconds, start=start, end=end)
+    held = {symbol: Coverage() for symbol in symbols}
+    for symbol, first, last in frame.iter_rows():
+        held[symbol].add(first, last)
+    return held
+
+
+def kline_spans(warehouse: Warehouse) -> pl.DataFrame:
+    """Per symbol and timeframe: first_ts, last_ts, klines."""
+    return warehouse.select(_SPANS)
