@@ -151,9 +151,10 @@ class Child:
             await ended
 
     def _ending(self, code: int, log_start: int) -> str:
-        how = f"exited with code {code}" if code >= 0 else f"was ended by {signal.Signals(-code).name}"
+        if code < 0:  # from outside: its last words have nothing to do with it
+            return f"was ended by {signal.Signals(-code).name} (see {self._log})"
         said = logfile.last_line(self._log, since=log_start)
-        return f"{how}: {said}" if said else how
+        return f"exited with code {code}: {said}" if said else f"exited with code {code}"
 
     def _enter(self, state: State, detail: str = "") -> None:
         self.state = state

@@ -63,7 +63,7 @@ class Policy:
     """Longest pause between two restarts."""
     reset_after_s: float = 60.0
     """Healthy for so long, a process starts again from the first delay."""
-    settle_s: float = 1.0
+    settle_s: float = 5.0
     """Life after which a process without a probe counts as healthy."""
     start_timeout_s: float = 120.0
     """A process that is not healthy by then is replaced."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -87,7 +88,9 @@ def test_what_is_killed_comes_back_and_nothing_is_left_at_the_end(tmp_path: Path
             os.kill(first, signal.SIGKILL)
             await run.until(lambda: run.row("sleeper").state is State.HEALTHY and run.row("sleeper").pid != first)
             assert run.row("sleeper").restarts == 1
-            assert any("was ended by SIGKILL; starting it again in 0.05 s" in detail for _, _, detail in run.said)
+            assert any(
+                re.search(r"was ended by SIGKILL \(see .*sleeper\.log\); starting it again in 0\.05 s", detail) for _, _, detail in run.said
+            )
             seen = status.read(run.run_directory)
             assert seen is not None
             assert seen.healthy
