@@ -68,6 +68,8 @@ class SyntheticHistory:
 
     def _hour(self, symbol: str, hour: int) -> Trades:
         """Trades of an hour that have happened."""
+        if hour * HOUR_MS > self.now_ms():
+            return no_trades()
         trades = self._tape.trades(symbol, hour)
         if (hour + 1) * HOUR_MS <= self.now_ms():
             return trades

@@ -26,6 +26,7 @@ AGG_TRADES_LIMIT = 1_000
 KLINES_LIMIT = 1_500
 _DEFAULT_LIMIT = 500
 _AGG_TRADES_KEPT_MS = 48 * HOUR_MS
+_LARGEST = 1 << 53  # a later time and a higher id than there will ever be
 _INTEGER = re.compile(r"[0-9]{1,20}")
 
 
@@ -105,12 +106,12 @@ class Rest:
             case "aggTrades":
                 return self._agg_trades(query)
             case "klines":
-                return await self._klines(query, self._instrument(query, "symbol"))
+                return await self._klines(query, self._instrument(query, "symbol"), shortest_ms=INTERVALS["1m"])
             case "continuousKlines":
                 instrument = self._instrument(query, "pair")
                 if _mandatory(query, "contractType") != "PERPETUAL":
                     raise Refusal(-4039, "Invalid contract type.")
-                return await self._klines(query, instrument)
+                return await self._klines(query, instrument, shortest_ms=INTERVALS["1s"])
         raise Refusal(-5000, f"Path {PREFIX}{name}, Method GET is invalid", status=404)
 
     def _instrument(self, query: Mapping[str, str], name: str) -> Instrument:
@@ -142,9 +143,9 @@ class Rest:
             trades = self._history.newest(symbol, now if end is None else end, limit)
         return frames.agg_trade_rows(instrument, trades)
 
-    async def _klines(self, query: Mapping[str, str], instrument: Instrument) -> str:
+    async def _klines(self, query: Mapping[str, str], instrument: Instrument, *, shortest_ms: int) -> str:
         interval_ms = INTERVALS.get(_mandatory(query, "interval"))
-        if interval_ms is None or (interval_ms < 60_000 and "pair" not in query):
+        if interval_ms is None or interval_ms < shortest_ms:
             raise Refusal(-1120, "Invalid interval.")
         limit = _limit(query, KLINES_LIMIT)
         start, end = _integer(query, "startTime"), _integer(query, "endTime")
@@ -200,7 +201,7 @@ def _integer(query: Mapping[str, str], name: str) -> int | None:
         return None
     if _INTEGER.fullmatch(text) is None:
         raise Refusal(-1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.")
-    return int(text)
+    return min(int(text), _LARGEST)
 
 
 def _limit(query: Mapping[str, str], most: int) -> int:

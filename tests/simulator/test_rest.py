@@ -75,6 +75,12 @@ def test_nothing_is_told_of_the_future(venue, now_ms):
     assert venue.get("aggTrades", symbol="BTCUSDT", fromId=10**12) == []
     assert venue.get("aggTrades", symbol="BTCUSDT", startTime=now_ms + 1, endTime=now_ms + 10_000) == []
     assert venue.get("klines", symbol="BTCUSDT", interval="1m", startTime=now_ms + 60_000) == []
+    far = 99999999999999999999
+    assert venue.get("klines", symbol="BTCUSDT", interval="1m", startTime=far) == []
+    assert venue.get("aggTrades", symbol="BTCUSDT", startTime=far) == []
+    assert venue.get("aggTrades", symbol="BTCUSDT", fromId=far) == []
+    assert venue.get("aggTrades", symbol="BTCUSDT", endTime=far, limit=1) == [latest]
+    assert venue.get("klines", symbol="BTCUSDT", interval="1m", endTime=0) == []
     running = venue.get("klines", symbol="BTCUSDT", interval="1m", limit=1)[0]
     assert running[0] <= now_ms <= running[6]
     trades = venue.get("aggTrades", symbol="BTCUSDT", startTime=running[0], limit=1000)
