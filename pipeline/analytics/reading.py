@@ -39,8 +39,8 @@ def read_stationarity(p: float | None, significance: float = 0.05) -> str:
     assert p is not None  # noqa: S101 - for the type checker
     level = f"{significance * 100:g} %"
     if p < significance:
-        return f"p = {p:.3f}, below {significance:g}: stationary at the {level} level, deviations tend to be undone."
-    return f"p = {p:.3f}, not below {significance:g}: not shown to be stationary at the {level} level, the spread may wander."
+        return f"{p_text(p)}, below {significance:g}: stationary at the {level} level, deviations tend to be undone."
+    return f"{p_text(p)}, not below {significance:g}: not shown to be stationary at the {level} level, the spread may wander."
 
 
 def read_r_squared(r_squared: float | None) -> str:
@@ -69,6 +69,11 @@ def read_hurst(exponent: float | None) -> str:
     if exponent > 0.55:
         return f"Hurst {exponent:.2f}, above 0.5: trending."
     return f"Hurst {exponent:.2f}, about 0.5: a random walk."
+
+
+def p_text(p: float) -> str:
+    """A p-value for people: ``p = 0.012``, and ``p < 0.001`` below that."""
+    return "p < 0.001" if p < 0.001 else f"p = {p:.3f}"
 
 
 def _missing(value: float | None) -> bool:

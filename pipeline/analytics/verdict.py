@@ -6,6 +6,7 @@ import math
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline.analytics.reading import p_text
 from pipeline.errors import UsageError
 
 
@@ -60,16 +61,11 @@ def verdict(engle_granger_p: float | None, adf_p: float | None, significance: fl
         outcome, text = Outcome.UNDEFINED, "Cointegration cannot be judged: the Engle-Granger test is not defined on this window."
     elif engle_granger_p < significance:
         outcome = Outcome.COINTEGRATED
-        text = f"Cointegrated at the {level} level (Engle-Granger p = {p_text(engle_granger_p)}): the spread is stationary."
+        text = f"Cointegrated at the {level} level (Engle-Granger {p_text(engle_granger_p)}): the spread is stationary."
     else:
         outcome = Outcome.NOT_COINTEGRATED
-        text = f"Not shown to be cointegrated at the {level} level (Engle-Granger p = {p_text(engle_granger_p)}): the spread may wander."
+        text = f"Not shown to be cointegrated at the {level} level (Engle-Granger {p_text(engle_granger_p)}): the spread may wander."
     return Verdict(outcome, significance, text, _adf_text(adf_p, outcome, significance))
-
-
-def p_text(p: float) -> str:
-    """A p-value for people: three decimals, and ``< 0.001`` below that."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _adf_text(adf_p: float | None, outcome: Outcome, significance: float) -> str:
@@ -78,5 +74,5 @@ def _adf_text(adf_p: float | None, outcome: Outcome, significance: float) -> str
         return "ADF of the spread: not defined on this window."
     finding = "stationary" if adf_p < significance else "no sign of stationarity"
     if adf_p < significance and outcome is Outcome.NOT_COINTEGRATED:
-        return f"ADF of the spread alone would say {finding} (p = {p_text(adf_p)}); do not trust it: {caveat}."
-    return f"ADF of the spread: {finding} (p = {p_text(adf_p)}); {caveat}."
+        return f"ADF of the spread alone would say {finding} ({p_text(adf_p)}); do not trust it: {caveat}."
+    return f"ADF of the spread: {finding} ({p_text(adf_p)}); {caveat}."

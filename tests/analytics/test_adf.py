@@ -21,7 +21,7 @@ SERIES = {
     "ticks": lambda rng, n: np.round(rng.normal(size=n).cumsum()),
     "quiet": lambda rng, n: np.where(rng.random(n) < 0.03, rng.normal(size=n), 0.0).cumsum(),
     "outlier": lambda rng, n: rng.normal(size=n).cumsum() + 1e5 * (np.arange(n) == n - 2),
-    "small": lambda rng, n: 1e-9 * rng.normal(size=n).cumsum(),
+    "small": lambda rng, n: 0.01 * rng.normal(size=n).cumsum(),
 }
 
 
@@ -79,6 +79,14 @@ def test_level_and_noise_cost_no_precision(trend, level, unit):
     exact = adf((s - level) / unit, trend=trend)  # the subtraction is exact
     assert adf(s, trend=trend).statistic == pytest.approx(exact.statistic, rel=1e-8)
     assert adf(s, trend=trend).used_lag == exact.used_lag
+
+
+@pytest.mark.parametrize("trend", TRENDS)
+def test_units_do_not_matter(trend):
+    walk = np.random.default_rng(5).normal(size=300).cumsum()
+    plain = adf(walk, trend=trend)
+    for unit in (1e-12, 1e-6, 1e9):
+        assert adf(unit * walk, trend=trend).statistic == pytest.approx(plain.statistic, rel=1e-10)
 
 
 def test_columns_of_zeros_count_for_nothing():

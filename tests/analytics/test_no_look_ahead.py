@@ -1,0 +1,110 @@
+"""Nothing at t may depend on t + 1: cut the input at t, compute again, compare."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from pipeline.analytics import (
+    align,
+    amihud,
+    corwin_schultz,
+    ew_moments,
+    kalman_hedge_ratio,
+    log_returns,
+    roll_spread,
+    rolling_correlation,
+    rolling_hedge_ratio,
+    rolling_zscore,
+    signal_series,
+    volume_percentile,
+)
+
+N = 130
+CUTS = (1, 2, 19, 20, 21, 40, 64, 65, 100, 129)
+
+
+def signals(y, x):
+    out = signal_series(y, x, 0.5, zscore_window=20, correlation_window=30)
+    return np.column_stack((out.spread, out.zscore, out.correlation))
+
+
+def rolling(method):
+    def compute(y, x):
+        out = rolling_hedge_ratio(y, x, 20, method=method)
+        return np.column_stack((out.beta, out.alpha, out.r_squared))
+
+    return compute
+
+
+def kalman(y, x):
+    if y.size < 2:
+        return np.zeros((1, 4))  # needs two bars; its first row is the start, zero, zero, y, sd
+    out = kalman_hedge_ratio(y, x)
+    return np.column_stack((out.beta, out.alpha, out.innovation, out.innovation_sd))
+
+
+SERIES = {
+    "signals": signals,
+    "rolling ols": rolling("ols"),
+    "rolling tls": rolling("tls"),
+    "rolling huber": rolling("huber"),
+    "rolling theil_sen": rolling("theil_sen"),
+    "zscore": lambda y, _: rolling_zscore(y, 20),
+    "log returns": lambda y, _: log_returns(y),
+    "correlation": lambda y, x: rolling_correlation(y, x, 20),
+    "ew": lambda y, _: np.column_stack((ew_moments(y, 0.1).mean, ew_moments(y, 0.1).zscore)),
+    "amihud": lambda y, x: amihud(y, x, 20),
+    "roll": lambda y, _: roll_spread(y, 20),
+    "corwin-schultz": lambda y, _: corwin_schultz(y + 1, y, 20),
+    "percentile": lambda y, _: volume_percentile(y, 20),
+}
+
+
+@pytest.fixture(scope="module")
+def legs():
+    rng = np.random.default_rng(5)
+    x = 100 + rng.normal(size=N).cumsum()
+    return 20 + 0.8 * x + rng.normal(size=N), x
+
+
+def look_ahead(compute, y, x):
+    """The first cut at which the past changed; None when none did."""
+    whole = compute(y, x)
+    for cut in CUTS:
+        if not np.array_equal(compute(y[:cut], x[:cut]), whole[:cut], equal_nan=True):
+            return cut
+    return None
+
+
+@pytest.mark.parametrize("name", SERIES)
+def test_the_past_does_not_change_when_the_future_arrives(legs, name):
+    assert look_ahead(SERIES[name], *legs) is None
+
+
+def test_kalman_predicts_from_the_past_alone(legs):
+    y, x = legs
+    assert look_ahead(lambda u, v: kalman(u, v)[:, :2], y, x) is None
+    changed = y.copy()
+    changed[-1] += 100.0  # the predicted state of a bar has not even seen that bar
+    np.testing.assert_array_equal(kalman(changed, x)[:, [0, 1, 3]], kalman(y, x)[:, [0, 1, 3]])
+
+
+def test_a_leak_is_caught(legs):
+    assert look_ahead(lambda y, _: y - y.mean(), *legs) is not None
+    assert look_ahead(lambda y, _: np.append(y[1:], np.nan), *legs) is not None
+    assert look_ahead(lambda y, x: y - np.polyfit(x, y, 1)[0] * x if y.size > 2 else y, *legs) is not None
+
+
+def test_alignment_of_the_past_does_not_change(legs):
+    y, x = legs
+    rng = np.random.default_rng(6)
+    y_ts, x_ts = (np.sort(rng.choice(300, N, replace=False)) for _ in range(2))
+    whole = align(y_ts, y, x_ts, x, 1, 3)
+    for now in (10, 100, 250):
+        part = align(y_ts[y_ts <= now], y[y_ts <= now], x_ts[x_ts <= now], x[x_ts <= now], 1, 3)
+        before = whole.ts <= now
+        rows = part.ts.size  # the end of the shorter one may wait for the later leg's next bar, never differ
+        assert rows <= before.sum()
+        for field in ("ts", "y", "x", "y_filled", "x_filled"):
+            np.testing.assert_array_equal(getattr(part, field), getattr(whole, field)[:rows])
