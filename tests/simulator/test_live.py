@@ -165,6 +165,24 @@ def test_more_than_ten_commands_a_second_end_the_connection(running):
     asyncio.run(story())
 
 
+def test_the_server_pings(running, monkeypatch):
+    monkeypatch.setattr("pipeline.simulator.server._PING_INTERVAL_S", 0.1)
+
+    async def story():
+        async with running(SimulatorConfig(port=0)) as port:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(
+                b"GET /market/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+            frame = await asyncio.wait_for(reader.readexactly(1), 5)
+            writer.close()
+            return frame
+
+    assert asyncio.run(story()) == b"\x89"  # a whole ping frame
+
+
 def test_rest_over_http(running, now_ms):
     async def story():
         async with (
