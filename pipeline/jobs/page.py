@@ -9,14 +9,14 @@ from html import escape
 _STYLE = """
 :root { color-scheme: light; --ink: #1b2430; --soft: #5c6773; --rule: #d8dee6; --accent: #0b6bcb; --good: #1b7f4d; --bad: #b3261e; }
 * { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 860px; padding: 32px 24px 64px; color: var(--ink); background: #fff;
+body { margin: 0 auto; max-width: 980px; padding: 32px 24px 64px; color: var(--ink); background: #fff;
   font: 15px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 h1 { font-size: 26px; margin: 0 0 4px; }
 h2 { font-size: 20px; margin: 40px 0 8px; border-bottom: 2px solid var(--rule); padding-bottom: 4px; }
 h3 { font-size: 16px; margin: 24px 0 4px; } p { margin: 4px 0 8px; } .soft, .none { color: var(--soft); }
 table { border-collapse: collapse; width: 100%; margin: 8px 0 16px; font-size: 13px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 4px 8px; border-bottom: 1px solid var(--rule); vertical-align: top; }
-th { color: var(--soft); font-weight: 600; } td.n, th.n { text-align: right; white-space: nowrap; }
+th { color: var(--soft); font-weight: 600; } td.n, th.n { text-align: right; } td { white-space: nowrap; }
 .yes { color: var(--good); font-weight: 600; } .no { color: var(--bad); font-weight: 600; }
 figure { margin: 12px 0; } figcaption { color: var(--soft); font-size: 13px; }
 svg { width: 100%; height: auto; display: block; } svg .grid { stroke: var(--rule); }
@@ -67,7 +67,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
 
 
 def cell(value: object) -> str:
-    """A value for people: thousands separated, six digits of a fraction, times in UTC, a dash for nothing."""
+    """A value for people: thousands separated, five digits of a fraction, times in UTC, a dash for nothing."""
     if value is None:
         return "–"  # noqa: RUF001 -- a dash is meant
     if isinstance(value, bool):
@@ -77,7 +77,7 @@ def cell(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     if isinstance(value, float):
-        return f"{value:,.6g}" if abs(value) < 1e6 else f"{value:,.0f}"
+        return f"{value:,.5g}" if abs(value) < 1e5 else f"{value:,.0f}"
     return str(value)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import polars as pl
 
 from pipeline.analytics import align, signal_series, verdict
-from pipeline.analytics.reading import RICH, read_half_life, read_r_squared, read_zscore
+from pipeline.analytics.reading import RICH, p_text, read_half_life, read_r_squared, read_zscore
 from pipeline.jobs.page import cell, figure, heading, page, paragraph, table
 from pipeline.jobs.svg import Level, line_chart
 from pipeline.model.pair import Pair
@@ -85,7 +86,7 @@ def _pairs(warehouse: Warehouse, universe: Universe, settings: Settings) -> Iter
         own = models.filter((pl.col("y") == spec.pair.y) & (pl.col("x") == spec.pair.x))
         yield table(
             ["timeframe", "method", "lookback", "bars", "hedge ratio", "R2", "ADF p", "Engle-Granger p", "half-life", "Hurst", "until"],
-            ([row[name] for name in _MODEL_COLUMNS] for row in _by_length(own)),
+            (_model_row(row) for row in _by_length(own)),
             empty="No model yet: too few complete bars of both legs.",
         )
         for timeframe in settings.parsed_timeframes:
@@ -201,7 +202,12 @@ def _health(warehouse: Warehouse) -> Iterator[str]:
     yield table(["table", "rows"], row_counts(warehouse).iter_rows(), empty="")
 
 
-def _by_length(models: pl.DataFrame) -> list[dict[str, object]]:
+def _model_row(row: dict[str, Any]) -> list[object]:
+    judged = {name: None if row[name] is None else p_text(row[name]).removeprefix("p = ").removeprefix("p ") for name in ("adf_p", "eg_p")}
+    return [judged.get(name, row[name]) for name in _MODEL_COLUMNS]
+
+
+def _by_length(models: pl.DataFrame) -> list[dict[str, Any]]:
     """Models from the shortest timeframe to the longest."""
     rows = models.iter_rows(named=True)
     return sorted(rows, key=lambda row: (Timeframe.parse(row["timeframe"]), row["method"], row["lookback"]))
