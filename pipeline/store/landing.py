@@ -19,6 +19,9 @@ from pipeline.model.timeframe import Timeframe
 from pipeline.store.bars import FROM_TICKS, bucket
 
 
+_UTC_US = pa.timestamp("us", tz="UTC")
+
+
 @dataclass(frozen=True, slots=True)
 class JournalClock:
     """How far journal time has come: ``time_us`` (0 before anything), landing commits so far, and whether the input has ended."""
@@ -170,10 +173,12 @@ class LandingStore:
         finally:
             self._connection.unregister("touched")
 
-    def set_coverage(self, symbol: str, coverage: Coverage) -> None:
-        """Replace a symbol's landed intervals."""
-        self._connection.execute("DELETE FROM coverage WHERE symbol = ?", [symbol])
-        self._connection.executemany("INSERT INTO coverage VALUES (?, ?, ?)", [[symbol, first, last] for first, last in coverage])
+    def set_coverage(self, changed: Mapping[str, Coverage]) -> None:
+        """Replace the landed intervals of some symbols."""
+        rows = [(symbol, first, last) for symbol, coverage in changed.items() for first, last in coverage]
+        table = pa.table({name: pa.array(column) for name, column in zip(("symbol", "first_id", "last_id"), zip(*rows, strict=True), strict=True)})
+        self._connection.execute("DELETE FROM coverage WHERE symbol IN (SELECT unnest(?))", [list(changed)])
+        self._insert("INSERT INTO coverage BY NAME SELECT *", table)
 
     def add_gap(self, gap: Gap, detected_us: int, commit_no: int) -> None:
         """Write a hole into the ledger, with the event times of the trades before and after it, and mark the bars that they are in."""
@@ -221,14 +226,20 @@ class LandingStore:
 
     def count(self, source: str, counts: Mapping[str, int]) -> None:
         """Add to a source's counters."""
-        for name, number in counts.items():
-            if not number:
-                continue
-            self._connection.execute('UPDATE landing_counts SET "count" = "count" + ? WHERE source = ? AND name = ?', [number, source, name])
+        grown = {name: number for name, number in counts.items() if number}
+        table = pa.table({"name": pa.array(grown.keys(), pa.string()), "grown": pa.array(grown.values(), pa.int64())})
+        self._connection.register("counts", table)
+        try:
             self._connection.execute(
-                "INSERT INTO landing_counts SELECT ?, ?, ? WHERE NOT EXISTS (SELECT 1 FROM landing_counts WHERE source = ? AND name = ?)",
-                [source, name, number, source, name],
+                """UPDATE landing_counts l SET "count" = l."count" + c.grown FROM counts c WHERE l.source = ? AND l.name = c.name""", [source]
             )
+            self._connection.execute(
+                """INSERT INTO landing_counts SELECT $source, c.name, c.grown FROM counts c
+                   WHERE NOT EXISTS (SELECT 1 FROM landing_counts l WHERE l.source = $source AND l.name = c.name)""",
+                {"source": source},
+            )
+        finally:
+            self._connection.unregister("counts")
 
     def keep_samples(self, source: str, lines: Sequence[str], *, most: int = 100) -> None:
         """Keep a few malformed lines, the newest ``most`` of them."""
@@ -240,21 +251,19 @@ class LandingStore:
     def set_streams(self, reports: Sequence[StreamReport]) -> None:
         """Replace ``stream_health`` by what capture has just said."""
         self._connection.execute("DELETE FROM stream_health")
-        rows = [
-            [
-                report.stream,
-                report.state,
-                report.messages,
-                report.rate,
-                report.last_message_us,
-                report.lag_ms,
-                report.reconnects,
-                report.observed_us,
-            ]
-            for report in reports
-        ]
-        if rows:
-            self._connection.executemany("INSERT INTO stream_health SELECT ?, ?, ?, ?, make_timestamptz(?), ?, ?, make_timestamptz(?)", rows)
+        table = pa.table(
+            {
+                "stream": pa.array([report.stream for report in reports], pa.string()),
+                "state": pa.array([report.state for report in reports], pa.string()),
+                "messages": pa.array([report.messages for report in reports], pa.int64()),
+                "rate": pa.array([report.rate for report in reports], pa.float64()),
+                "last_message_at": pa.array([report.last_message_us for report in reports], _UTC_US),
+                "lag_ms": pa.array([report.lag_ms for report in reports], pa.float64()),
+                "reconnects": pa.array([report.reconnects for report in reports], pa.int64()),
+                "observed_at": pa.array([report.observed_us for report in reports], _UTC_US),
+            }
+        )
+        self._insert("INSERT INTO stream_health BY NAME SELECT *", table)
 
     # ------------------------------------------------------------------ upkeep
 

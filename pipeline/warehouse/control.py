@@ -32,6 +32,7 @@ from pipeline.store.requests import (
 )
 from pipeline.warehouse.alerting import AlertEngine
 from pipeline.warehouse.landing import Lander
+from pipeline.warehouse.signals import SignalWriter
 
 _log = logging.getLogger(__name__)
 
@@ -56,9 +57,10 @@ def activate_line(candidate: Candidate) -> bytes:
 class Controls:
     """Applies our own journal lines inside the landing transaction."""
 
-    def __init__(self, store: LiveStore, lander: Lander, alerts: AlertEngine, universe: Universe) -> None:
+    def __init__(self, store: LiveStore, lander: Lander, signals: SignalWriter, alerts: AlertEngine, universe: Universe) -> None:
         self._store = store
         self._lander = lander
+        self._signals = signals
         self._alerts = alerts
         self.universe = universe
 
@@ -80,6 +82,7 @@ class Controls:
         # Effective from the first bar that opens after the activation is on record.
         self._store.activate(candidate, activated_us=clock.time_us, active_from_us=frame.bucket_us(clock.time_us) + frame.us)
         self._alerts.models_changed(clock.time_us)
+        self._signals.models_changed()
 
     def _request(self, request_id: str, kind: str, payload: str, clock: JournalClock) -> None:
         if self._store.was_applied(request_id):

@@ -48,7 +48,7 @@ class Engine:
         frames = settings.parsed_timeframes
         self._signals = SignalWriter(self._live, inside, frames, windows, lateness_ms=settings.lateness_ms)
         self._alerts = AlertEngine(self._live, inside, windows, frames, tuple(channels))
-        self._controls = Controls(self._live, self._lander, self._alerts, self._first_universe())
+        self._controls = Controls(self._live, self._lander, self._signals, self._alerts, self._first_universe())
         self._alerts.set_universe(self._controls.universe)
         self._control: Writer = open_journal(profile, settings).writer(CONTROL)
         self._readers: dict[str, JournalReader] = {}

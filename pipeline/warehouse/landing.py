@@ -151,13 +151,14 @@ class Lander:
         if not len(trades):
             return trades
         counts["trades"] = len(trades)
+        changed: dict[str, Coverage] = {}
         for code, symbol in enumerate(trades.symbols.names):
             ids = trades.trade_id[trades.symbols.codes == code]
             if ids.size:
-                coverage = self._ledger.coverage[symbol]
+                changed[symbol] = self._ledger.coverage[symbol]
                 for first, last in _runs(ids):
-                    coverage.add(first, last)
-                self._store.set_coverage(symbol, coverage)
+                    changed[symbol].add(first, last)
+        self._store.set_coverage(changed)
         self._store.add_ticks(
             pa.table(
                 {

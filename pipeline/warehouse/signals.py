@@ -47,12 +47,18 @@ class SignalWriter:
         self._windows = windows
         self._lateness_us = lateness_ms * 1_000
         self._done: dict[str, int] = {}
+        self._models: dict[tuple[Pair, Timeframe], list[ActiveModel]] = {}
         self.forget()
 
     def forget(self) -> None:
         """Read what is remembered from the tables again, after a transaction that did not commit."""
+        self.models_changed()
         written = self._store.signals_written_until()
         self._done = {frame.name: written[frame.name] + frame.us for frame in self._timeframes if frame.name in written}
+
+    def models_changed(self) -> None:
+        """Read the live models anew when they are next needed."""
+        self._models = {}
 
     def landed(self, clock: JournalClock, universe: Universe, touched_us: Sequence[int]) -> None:
         """Write what has become due: bars that completed since the last call, and bars that ``touched_us`` (1s bar times) restated."""
@@ -78,8 +84,7 @@ class SignalWriter:
         return frame.bucket_us(clock.time_us - self._lateness_us)
 
     def _write(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> None:
-        models = self._store.active_models(pair, frame, since_us=start_us)
-        models = [model for model in models if model.active_from_us < end_us]
+        models = self._in_force(pair, frame, start_us, end_us)
         if not models:
             return
         legs = self._load(pair, frame, start_us - self._windows.reach * frame.us, end_us)
@@ -88,6 +93,15 @@ class SignalWriter:
             for model, until in zip(models, [*(model.active_from_us for model in models[1:]), end_us], strict=True)
         ]
         self._store.replace_signals(pair, frame, pl.concat(rows), start_us=start_us, end_us=end_us)
+
+    def _in_force(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> list[ActiveModel]:
+        """The models that were live between two times, the one in force at the first of them first."""
+        known = self._models.get((pair, frame))
+        if known is None or (known and start_us < known[0].active_from_us):
+            known = self._models[pair, frame] = self._store.active_models(pair, frame, since_us=start_us)
+        models = [model for model in known if model.active_from_us < end_us]
+        before = [model for model in models if model.active_from_us <= start_us]
+        return models[max(len(before) - 1, 0) :]
 
     def _load(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> Aligned:
         bars = load_bars(self._bars, [pair.y, pair.x], frame, start=_time(start_us), end=_time(end_us), complete_only=True)
