@@ -98,6 +98,18 @@ def test_huber_equals_scikit_learn_at_its_convergence(seed):
     assert fit.alpha == pytest.approx(alpha, abs=1e-4 * y.std())
 
 
+def test_huber_on_a_quiet_market_is_the_line_of_least_absolute_residuals():
+    from scipy.optimize import linprog
+
+    x, y = np.random.default_rng(179).normal(size=(2, 200))
+    x[:120] = y[:120] = 0.0
+    fit = hedge_ratio(y, x, method="huber")
+    rows = np.column_stack((x, np.ones(200), np.eye(200), -np.eye(200)))
+    best = linprog(np.r_[0, 0, np.ones(400)], A_eq=rows, b_eq=y, bounds=[(None, None)] * 2 + [(0, None)] * 400)
+    assert np.abs(y - fit.alpha - fit.beta * x).sum() <= best.fun * (1 + 1e-6)
+    assert hedge_ratio([25.7, 1.6, 57.9, -2.9], [0.9, 1.2, 1.1, 2.1], method="huber").beta == pytest.approx(-23.833333, rel=1e-6)
+
+
 def test_huber_ignores_what_ols_follows_and_scales():
     y, x = legs(7, 300, tails=30.0)
     spoiled = y.copy()
