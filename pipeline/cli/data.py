@@ -50,7 +50,9 @@ def ingest(*, paths: tuple[Path, ...], profile_name: str | None) -> None:
 
 @click.command()
 @profile_option
-@click.option("--symbol", "symbols", multiple=True, metavar="S", help="Symbol of the universe; may be given several times. All when left out.")
+@click.option(
+    "--symbol", "symbols", multiple=True, metavar="S", help="Symbol of the universe, several times if need be; all when left out."
+)
 @click.option("--timeframe", "timeframes", multiple=True, metavar="F", help="Configured timeframe; all that the venue has when left out.")
 @click.option("--from", "start", metavar="T", help=f"First bar: {_TIME}. The setting backfill_hours ago when left out.")
 @click.option("--to", "end", metavar="T", help="Bars that open before this time; now when left out.")

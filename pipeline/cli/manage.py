@@ -62,6 +62,7 @@ def reset(*, name: str, yes: bool) -> None:
 @profile_option
 def status(*, profile_name: str | None) -> None:
     """How the running platform is doing; exit code 1 when not everything is healthy."""
+    from pipeline.cli.vitals import take_vitals
     from pipeline.supervisor import status as supervised
 
     chosen = existing_profile(profile_name)
@@ -76,9 +77,12 @@ def status(*, profile_name: str | None) -> None:
         detail = "" if row.state.value == "healthy" else row.detail
         rows.append((row.name, row.state.value, _age(now - row.since), str(row.pid or "-"), str(row.restarts), detail))
     _table(rows)
+    vitals = take_vitals(chosen)
+    for name, text in vitals.lines:
+        click.echo(f"{name:<13} {text}")
     for name, url in run.urls.items():
-        click.echo(f"{name}: {url}")
-    sys.exit(0 if run.healthy else 1)
+        click.echo(f"{name:<13} {url}")
+    sys.exit(0 if run.healthy and vitals.healthy else 1)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> None:

@@ -15,7 +15,7 @@ from pipeline.model.universe import Method, Scale
 @click.argument("pair")
 @profile_option
 @click.option("--timeframe", default="1m", show_default=True, metavar="F", help="Bars to fit on.")
-@click.option("--lookback", type=click.IntRange(min=60), metavar="N", help="Newest complete bars to use; the setting lookback when left out.")
+@click.option("--lookback", type=click.IntRange(min=60), metavar="N", help="Newest complete bars; the setting lookback when left out.")
 @click.option("--method", type=click.Choice([method.value for method in Method]), default="ols", show_default=True)
 @click.option("--scale", type=click.Choice([scale.value for scale in Scale]), default="price", show_default=True)
 def fit(*, pair: str, profile_name: str | None, timeframe: str, lookback: int | None, method: str, scale: str) -> None:
@@ -74,9 +74,7 @@ def fit(*, pair: str, profile_name: str | None, timeframe: str, lookback: int | 
 @click.option("--symbol", "symbols", multiple=True, metavar="S", help="May be given several times; the universe's symbols when left out.")
 @click.option("--q", "most_q", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Show pairs with a q-value up to this.")
 @click.option("--all", "everything", is_flag=True, help="Show every pair.")
-def screen(
-    *, profile_name: str | None, timeframe: str, lookback: int, symbols: tuple[str, ...], most_q: float, everything: bool
-) -> None:
+def screen(*, profile_name: str | None, timeframe: str, lookback: int, symbols: tuple[str, ...], most_q: float, everything: bool) -> None:
     """Test every ordered pair for cointegration, with the false-discovery rate controlled."""
     import polars as pl
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -34,7 +34,7 @@ class IngestReport:
     bad_lines: list[str] = field(default_factory=list)
 
 
-def ingest(profile: Profile, settings: Settings, paths: Iterable[Path], progress: Progress) -> IngestReport:
+def ingest(profile: Profile, settings: Settings, paths: Sequence[Path], progress: Progress) -> IngestReport:
     """Append recordings to the journal by receive time, land them, resample.
 
     Works beside a running warehouse (which then lands) and without one (then this process does).
@@ -58,7 +58,7 @@ def ingest(profile: Profile, settings: Settings, paths: Iterable[Path], progress
         return _finished(report, served, settings, before)
 
 
-def _ingest_alone(profile: Profile, settings: Settings, paths: Iterable[Path], progress: Progress) -> IngestReport:
+def _ingest_alone(profile: Profile, settings: Settings, paths: Sequence[Path], progress: Progress) -> IngestReport:
     with open_local(profile) as warehouse:
         engine = Engine(profile, settings, warehouse)
         try:
@@ -71,7 +71,7 @@ def _ingest_alone(profile: Profile, settings: Settings, paths: Iterable[Path], p
         return _finished(report, warehouse, settings, before)
 
 
-def _journalled(profile: Profile, settings: Settings, paths: Iterable[Path], report: IngestReport, progress: Progress) -> Position:
+def _journalled(profile: Profile, settings: Settings, paths: Sequence[Path], report: IngestReport, progress: Progress) -> Position:
     def bad(error: RecordingError) -> None:
         report.bad_lines.append(str(error))
 
@@ -85,6 +85,10 @@ def _journalled(profile: Profile, settings: Settings, paths: Iterable[Path], rep
             if report.lines % _GROUP_LINES == 0:
                 writer.commit()
                 progress("journalled", report.lines)
+        if not report.lines:
+            reason = report.bad_lines[0] if report.bad_lines else f"{', '.join(map(str, paths))}: empty"
+            msg = f"there is nothing to ingest: {reason}"
+            raise RecordingError(msg)
         writer.append(last_ns, END_LINE)
         position = writer.commit()
     finally:
