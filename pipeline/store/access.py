@@ -14,6 +14,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from enum import StrEnum
 from functools import cache
+from typing import Any
 
 import duckdb
 
@@ -54,7 +55,7 @@ def check_select(sql: str) -> None:
         StatementRefused: for anything else.
     """
     row = _parser().cursor().execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    parsed = json.loads(row[0]) if row else {"error": True}
+    parsed: dict[str, Any] = json.loads(row[0]) if row else {"error": True}
     if parsed.get("error"):
         reason = parsed.get("error_message") or "it is not a SELECT"
         msg = f"only SELECT may be run here: {str(reason).splitlines()[0]}; write one SELECT over the tables of the warehouse"

@@ -35,4 +35,4 @@ def load_totals(warehouse: Warehouse) -> Totals:
 def load_offset(warehouse: Warehouse, source: str) -> tuple[int, int, int]:
     """Segment number, offset and lines that have been landed of a source; zeros when nothing has."""
     rows = warehouse.select(_OFFSET, source=source)
-    return rows.row(0) if rows.height else (0, 0, 0)  # type: ignore[return-value]
+    return rows.row(0) if rows.height else (0, 0, 0)

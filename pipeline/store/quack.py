@@ -7,6 +7,7 @@ client fails with "Invalid connection id" after the server has restarted. So wri
 
 from __future__ import annotations
 
+import socket
 import threading
 import uuid
 from typing import Self
@@ -15,7 +16,7 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from pipeline.errors import StatementRefused, StoreError, WarehouseUnavailable
+from pipeline.errors import PortInUse, StatementRefused, StoreError, WarehouseUnavailable
 from pipeline.store.access import Gatekeeper
 from pipeline.store.binding import Value, bind, literal
 from pipeline.store.connection import configure, load_extensions
@@ -29,11 +30,13 @@ def serve(connection: duckdb.DuckDBPyConnection, *, host: str, port: int, gateke
     """Serve the database that ``connection`` has open; returns at once, queries run on DuckDB's own threads.
 
     Raises:
+        PortInUse: when somebody listens there already.
         StoreError: when the address cannot be listened on.
     """
+    _require_free(host, port)
     load_extensions(connection)
-    connection.create_function("spreadwatch_authenticate", gatekeeper.authenticate, ["VARCHAR"] * 3, "BOOLEAN")  # type: ignore[arg-type]
-    connection.create_function("spreadwatch_authorize", gatekeeper.authorize, ["VARCHAR"] * 2, "BOOLEAN")  # type: ignore[arg-type]
+    connection.create_function("spreadwatch_authenticate", gatekeeper.authenticate, ["VARCHAR"] * 3, "BOOLEAN")
+    connection.create_function("spreadwatch_authorize", gatekeeper.authorize, ["VARCHAR"] * 2, "BOOLEAN")
     connection.execute("SET GLOBAL quack_authentication_function = 'spreadwatch_authenticate'")
     connection.execute("SET GLOBAL quack_authorization_function = 'spreadwatch_authorize'")
     try:
@@ -41,6 +44,15 @@ def serve(connection: duckdb.DuckDBPyConnection, *, host: str, port: int, gateke
     except duckdb.Error as error:
         msg = f"the warehouse cannot listen on {host}:{port}: {_line(error)}; set warehouse_port to a free port"
         raise StoreError(msg) from error
+
+
+def _require_free(host: str, port: int) -> None:
+    # Quack's server shares its port (SO_REUSEPORT): a second one would get every other connection, and nobody would be told.
+    try:
+        socket.create_server((host, port)).close()
+    except OSError as error:
+        msg = f"port {port} of {host} cannot be listened on ({error.strerror}); stop what uses it or choose another warehouse_port"
+        raise PortInUse(msg) from error
 
 
 def stop(connection: duckdb.DuckDBPyConnection, *, host: str, port: int) -> None:

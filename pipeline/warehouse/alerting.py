@@ -69,6 +69,7 @@ class AlertEngine:
         self._channels = tuple(channels)
         self._universe = Universe(())
         self._waiting: list[Update] = []
+        self._models: dict[tuple[Pair, Timeframe], list[ActiveModel]] = {}
         self._seen_us: int | None = None
         self._filled_us = 0
         self._read()
@@ -257,7 +258,6 @@ class AlertEngine:
         self._rules = {rule.rule_id: rule for rule in map(Rule.from_json, self._store.rules())}
         states = map(AlertState.from_json, self._store.states())
         self._states: dict[Instance, AlertState] = {(state.rule_id, state.series): state for state in states}
-        self._models: dict[tuple[Pair, Timeframe], list[ActiveModel]] = {}
         self._book = Book(self._windows.reach + 2)
         self._follow()
 

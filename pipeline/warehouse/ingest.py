@@ -30,7 +30,7 @@ class IngestReport:
     """What an ingest came to: lines read, rows added by this run, lines that could not be used."""
 
     lines: int = 0
-    added: Totals = Totals(0, 0, 0, 0)
+    added: Totals = field(default_factory=lambda: Totals(0, 0, 0, 0))
     bad_lines: list[str] = field(default_factory=list)
 
 
