@@ -184,6 +184,17 @@ def test_a_toy_method_is_added_without_touching_the_core():
         hedge_ratio([1.0, 2.0, 4.0], [1.0, 2.0, 3.0], method="nonsense")
 
 
+def test_an_installed_package_adds_a_method_by_its_entry_point(tmp_path, monkeypatch):
+    (tmp_path / "toy_analytic.py").write_text("def half(y, x, *, intercept):\n    return 0.5, 0.0\n")
+    metadata = tmp_path / "toy_analytic-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: toy-analytic\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[spreadwatch.hedge_methods]\ntoy_half = toy_analytic:half\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert "toy_half" in hedge_methods()
+    assert hedge_ratio([1.0, 2.0, 4.0], [1.0, 2.0, 3.0], method="toy_half").beta == 0.5
+
+
 # --- rolling ---------------------------------------------------------------------------------
 
 

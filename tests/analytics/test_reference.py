@@ -64,3 +64,20 @@ def test_adf_of_inflation_equals_stata():
     assert result.p_value == pytest.approx(0.00038661, abs=5e-6)
     critical = result.critical_values
     assert [critical.pct1, critical.pct5, critical.pct10] == pytest.approx([-3.476, -2.883, -2.573], abs=0.02)  # as printed for n = 200
+
+
+def test_fit_of_real_minute_bars_equals_statsmodels(market_data):
+    import polars as pl
+    from statsmodels.tsa.stattools import coint
+
+    closes = []
+    for symbol in ("ETH", "BTC"):
+        frame = pl.read_ipc(market_data / "klines_um" / f"{symbol}_USDT_USDT-1m-futures.feather")
+        closes.append(frame["close"].to_numpy()[:1_440])
+    eth, btc = closes
+    statistic, p, _ = coint(eth, btc, return_results=False)
+    for method in ("ols", "huber", "theil_sen", "tls"):
+        fit = fit_model(eth, btc, method=method)
+        assert (fit.eg_stat, fit.eg_p) == (pytest.approx(statistic, rel=1e-8), pytest.approx(p, abs=1e-6))
+        assert 0.01 < fit.beta < 0.2
+        assert fit.adf_p is not None
