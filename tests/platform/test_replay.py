@@ -13,7 +13,6 @@ from polars.testing import assert_frame_equal
 from pipeline.profile import load_profile
 from pipeline.store import open_local
 
-
 TICKS = "SELECT * EXCLUDE (recv_time, source) FROM ticks ORDER BY symbol, trade_id"
 BARS = "SELECT * EXCLUDE (revision) FROM bars ORDER BY symbol, timeframe, ts"
 """Less what depends on arrival: when a line came and from where, and how often a bar was written."""
