@@ -36,7 +36,13 @@ class Role(StrEnum):
 _TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "duckdb_tables", "duckdb_views", "duckdb_columns"})
 _SCHEMAS = frozenset({"", "main", "information_schema"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_REFUSED_FUNCTIONS = frozenset({"getenv", "read_blob", "read_text", "set_config", "nextval", "write_log"})
+# Scalar functions that look or write outside the tables; those that are not known by name begin with _OWN.
+_REFUSED_FUNCTIONS = frozenset(
+    {"add_parquet_key", "current_setting", "getenv", "nextval", "read_blob", "read_text", "set_config", "write_log"}
+)
+_OWN = "spreadwatch_"
+# Views that are not about tables: requests with their tokens would be in the log.
+_REFUSED_VIEWS = frozenset({"duckdb_logs", "duckdb_log_contexts", "duckdb_databases", "pragma_database_list"})
 # How Quack's client announces an append, before it streams the rows.
 _APPEND = re.compile(r"INSERT INTO main\.([a-z_0-9]+) VALUES \(NULL(?:, NULL)*\)")
 _SESSIONS_KEPT = 4096
@@ -77,12 +83,17 @@ def _check_node(node: dict[str, object]) -> None:
             raise StatementRefused(msg)
     elif kind == "BASE_TABLE":
         table = str(node.get("table_name", ""))
-        if _NAME.fullmatch(table) is None or str(node.get("schema_name", "")) not in _SCHEMAS or node.get("catalog_name"):
+        outside = _NAME.fullmatch(table) is None or table.lower() in _REFUSED_VIEWS
+        if outside or str(node.get("schema_name", "")) not in _SCHEMAS or node.get("catalog_name"):
             msg = f"table {table!r} is not one of the warehouse's; files and other databases cannot be read here"
             raise StatementRefused(msg)
-    elif node.get("class") == "FUNCTION" and str(node.get("function_name", "")).lower() in _REFUSED_FUNCTIONS:
+    elif node.get("class") == "FUNCTION" and _is_refused(str(node.get("function_name", "")).lower()):
         msg = f"function {node['function_name']} is not allowed here; remove it"
         raise StatementRefused(msg)
+
+
+def _is_refused(function: str) -> bool:
+    return function in _REFUSED_FUNCTIONS or function.startswith(_OWN)
 
 
 def _nodes(value: object) -> Iterator[dict[str, object]]:

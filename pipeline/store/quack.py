@@ -10,7 +10,8 @@ from __future__ import annotations
 import socket
 import threading
 import uuid
-from typing import Self
+from collections.abc import Callable
+from typing import NamedTuple, Self
 
 import duckdb
 import polars as pl
@@ -23,7 +24,20 @@ from pipeline.store.connection import configure, load_extensions
 from pipeline.store.frames import to_frame
 from pipeline.store.statements import Statement
 
-_LOST = ("invalid connection id", "could not connect", "connection refused", "connection error", "failed to send", "http", "connection reset")
+# First lines of the errors that mean that the server is not there, or not the one that was attached. Compared as a whole
+# or from their start: anywhere else in an error they may be words of the query that it quotes.
+_GONE = "Invalid Input Error: Invalid connection id"
+_UNREACHABLE = "IO Error: Failed to send message"
+_NOT_ALLOWED = "Invalid Input Error: Authorization failed"
+_NOT_KNOWN = ("Invalid Input Error: Authentication failed", "Invalid Input Error: Could not find a Quack authentication token")
+
+
+class Address(NamedTuple):
+    """Where a warehouse is served, and the token to show there."""
+
+    host: str
+    port: int
+    token: str
 
 
 def serve(connection: duckdb.DuckDBPyConnection, *, host: str, port: int, gatekeeper: Gatekeeper, server_token: str) -> None:
@@ -61,19 +75,24 @@ def stop(connection: duckdb.DuckDBPyConnection, *, host: str, port: int) -> None
 
 
 class RemoteWarehouse:
-    """The warehouse behind a token. Safe to use from several threads, one query at a time."""
+    """The warehouse behind a token. Safe to use from several threads, one query at a time.
 
-    def __init__(self, host: str, port: int, token: str) -> None:
-        self._uri = _uri(host, port)
-        self._token = token
+    ``find`` says where it is; it is asked again whenever the server has gone, for a restarted one has other tokens.
+    """
+
+    def __init__(self, find: Callable[[], Address]) -> None:
+        self._find = find
         self._lock = threading.Lock()
         self._connection = duckdb.connect()
-        configure(self._connection)
-        load_extensions(self._connection)
-        self._connection.execute(f"CREATE SECRET (TYPE quack, TOKEN {literal(token)})")
         self._attached = False
-        with self._lock:
+        self._uri = ""
+        try:
+            configure(self._connection)
+            load_extensions(self._connection)
             self._attach()
+        except BaseException:
+            self._connection.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -94,9 +113,9 @@ class RemoteWarehouse:
             StatementRefused: when this role may not run it.
             StoreError: when the server says that the query is wrong.
         """
-        call = f"FROM wh.query({literal(bind(sql, parameters))})"  # noqa: S608  one literal
+        call = f"FROM wh.query({literal(bind(sql, parameters) if parameters else sql)})"
         with self._lock:
-            return self._execute(call).to_arrow_table()
+            return self._execute(call, again=True)
 
     def select(self, sql: str, **parameters: Value) -> pl.DataFrame:
         """``arrow`` as a polars frame."""
@@ -114,7 +133,7 @@ class RemoteWarehouse:
         with self._lock:
             self._append(statement.stage, staged)
             try:
-                self._execute(f"FROM wh.query({literal(statement.text(batch))})").fetchall()  # noqa: S608
+                self._execute(f"FROM wh.query({literal(statement.text(batch))})", again=False)
             except StoreError:
                 self._detach()
                 raise
@@ -128,39 +147,38 @@ class RemoteWarehouse:
         self._ensure_attached()
         self._connection.register("outgoing", rows)
         try:
-            self._execute(f"INSERT INTO wh.main.{table} BY NAME SELECT * FROM outgoing")  # noqa: S608  a table of ours
+            self._execute(f"INSERT INTO wh.main.{table} BY NAME SELECT * FROM outgoing", again=False)  # noqa: S608  a table of ours
         finally:
             self._connection.unregister("outgoing")
 
-    def _execute(self, sql: str) -> duckdb.DuckDBPyConnection:
-        """Run on the client; a lost server is attached anew once, when the text has changed nothing yet."""
+    def _execute(self, sql: str, *, again: bool) -> pa.Table:
+        """Run on the client and take the rows; ``again``: once more when the server was lost, for the text changes nothing."""
         self._ensure_attached()
         try:
-            return self._connection.execute(sql)
+            return self._connection.execute(sql).to_arrow_table()
         except duckdb.Error as error:
             if not _is_lost(error):
                 raise _translated(error) from error
             self._detach()
-            if sql.startswith("INSERT") or "BEGIN" in sql:
+            if not again:
                 raise _unavailable(self._uri, error) from error
         self._ensure_attached()
-        try:
-            return self._connection.execute(sql)
-        except duckdb.Error as error:
-            self._detach()
-            raise (_unavailable(self._uri, error) if _is_lost(error) else _translated(error)) from error
+        return self._execute(sql, again=False)
 
     def _ensure_attached(self) -> None:
         if not self._attached:
             self._attach()
 
     def _attach(self) -> None:
+        address = self._find()
+        self._uri = _uri(address.host, address.port)
         try:
+            self._connection.execute(f"CREATE OR REPLACE SECRET wh (TYPE quack, TOKEN {literal(address.token)})")
             self._connection.execute(f"ATTACH {literal(self._uri)} AS wh")
         except duckdb.Error as error:
-            if "auth" in str(error).lower() and "fail" in str(error).lower():
-                msg = f"the warehouse at {self._uri} refuses this token; the profile was restarted, open it again"
-                raise StatementRefused(msg) from error
+            if _line(error) in _NOT_KNOWN:
+                msg = f"the warehouse at {self._uri} refuses this token: another profile is served there; stop that one or change warehouse_port"
+                raise WarehouseUnavailable(msg) from error
             raise _unavailable(self._uri, error) from error
         self._attached = True
 
@@ -178,15 +196,19 @@ def _line(error: Exception) -> str:
 
 
 def _is_lost(error: duckdb.Error) -> bool:
-    text = str(error).lower()
-    return any(mark in text for mark in _LOST)
+    line = _line(error)
+    return line == _GONE or line.startswith(_UNREACHABLE)
 
 
 def _unavailable(uri: str, error: Exception) -> WarehouseUnavailable:
-    return WarehouseUnavailable(f"the warehouse at {uri} does not answer ({_line(error)}); start it with `spreadwatch up`, or wait until it is back")
+    return WarehouseUnavailable(
+        f"the warehouse at {uri} does not answer ({_line(error)}); start it with `spreadwatch up`, or wait until it is back"
+    )
 
 
 def _translated(error: duckdb.Error) -> StoreError:
-    if "authorization failed" in str(error).lower():
-        return StatementRefused("the warehouse refuses this statement for this role; expected one SELECT over its own tables, without file functions")
+    if _line(error) == _NOT_ALLOWED:
+        return StatementRefused(
+            "the warehouse refuses this statement for this role; expected one SELECT over its own tables, without file functions"
+        )
     return StoreError(f"the warehouse could not run the query: {_line(error)}")

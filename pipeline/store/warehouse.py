@@ -19,10 +19,10 @@ from pipeline.store.binding import Value
 from pipeline.store.connection import open_database
 from pipeline.store.frames import to_frame
 from pipeline.store.migrations import migrate
-from pipeline.store.quack import RemoteWarehouse
+from pipeline.store.protocol import Warehouse
+from pipeline.store.quack import Address, RemoteWarehouse
 from pipeline.store.statements import Statement
 from pipeline.store.views import create_views
-from pipeline.store.protocol import Warehouse
 
 
 class LocalWarehouse:
@@ -147,8 +147,12 @@ def connect(profile: Profile, role: Role) -> RemoteWarehouse:
     Raises:
         WarehouseUnavailable: when it is not running.
     """
-    endpoint = read_endpoint(profile)
-    return RemoteWarehouse(endpoint.host, endpoint.port, endpoint.tokens[role])
+
+    def find() -> Address:
+        endpoint = read_endpoint(profile)
+        return Address(endpoint.host, endpoint.port, endpoint.tokens[role])
+
+    return RemoteWarehouse(find)
 
 
 def open_warehouse(profile: Profile, role: Role) -> LocalWarehouse | RemoteWarehouse:
