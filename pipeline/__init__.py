@@ -24,6 +24,6 @@ def open(profile: str | None = None) -> Reader:  # noqa: A001  `pipeline.open` i
     Raises:
         ProfileError: when there is none of that name.
     """
-    from pipeline.store.reader import open_profile_reader
+    from pipeline.store.reader import open_profile_reader  # noqa: PLC0415  importing the package must not load the database
 
     return open_profile_reader(profile)

@@ -30,6 +30,7 @@ from pipeline.alerts import (
     validate,
 )
 from pipeline.analytics import align, signal_series
+from pipeline.bars import Book, Update
 from pipeline.errors import AnalyticsError, RuleError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
@@ -38,7 +39,6 @@ from pipeline.notify.delivery import outbox_rows
 from pipeline.store.bars import load_bars
 from pipeline.store.live import ActiveModel, LiveStore
 from pipeline.store.protocol import Warehouse
-from pipeline.warehouse.book import Book, Update
 from pipeline.warehouse.landing import Landed
 from pipeline.warehouse.signals import SignalWindows
 
