@@ -1,1 +1,3 @@
-"""The screens: a Panel application that reads the warehouse and asks for changes through it."""
+"""The Panel dashboard: reads the warehouse, asks for changes, never writes."""
+
+from __future__ import annotations

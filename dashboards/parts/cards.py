@@ -1,0 +1,146 @@
+"""Figures of a pair as cards, each with the line that says how to read it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dashboards.format import NONE, age, compact, escape, number, significant, time_text
+from pipeline.analytics.reading import read_correlation, read_half_life, read_r_squared, read_zscore
+from pipeline.analytics.verdict import Outcome, p_text, verdict
+
+CSS = """
+.tiles { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 1px; background: var(--sw-line); }
+.tile { background: var(--sw-panel); padding: 11px 14px 12px; min-height: 108px; }
+.tile h3 { font-size: 11px; font-weight: 500; color: var(--sw-faint); }
+.tile .v { font-size: 21px; font-weight: 500; color: var(--sw-strong); line-height: 30px; white-space: nowrap; }
+.tile .v small { font-size: 12px; color: var(--sw-faint); font-weight: 400; }
+.tile p { margin: 2px 0 0; font-size: 11.5px; line-height: 1.4; color: var(--sw-faint); }
+@media (max-width: 1100px) { .tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
+@media (max-width: 640px) { .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); } .tile { padding: 9px 11px; } .tile .v { font-size: 18px; } }
+.verdict { padding: 14px; }
+.verdict .head { display: flex; gap: 10px; align-items: flex-start; }
+.verdict .mark { flex: none; width: 26px; height: 26px; border-radius: 50%; display: grid; place-items: center; font-size: 15px; font-weight: 700;
+  background: color-mix(in srgb, currentColor 16%, transparent); }
+.verdict h2 { font-size: 16px; line-height: 26px; }
+.verdict .say { margin: 6px 0 12px; line-height: 1.5; }
+.test { border-top: 1px solid var(--sw-line); padding: 11px 0; }
+.test .name { display: flex; justify-content: space-between; gap: 8px; font-size: 12px; color: var(--sw-strong); font-weight: 500; }
+.test dl { display: grid; grid-template-columns: auto auto auto; gap: 2px 12px; margin: 7px 0; font-size: 12px; }
+.test dl div { display: flex; flex-direction: column; } .test dt { color: var(--sw-faint); font-size: 11px; } .test dd { margin: 0; color: var(--sw-text); }
+.basis { border-top: 1px solid var(--sw-line); padding-top: 11px; font-size: 12px; line-height: 1.6; color: var(--sw-faint); }
+.basis b { font-weight: 500; color: var(--sw-text); }
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What is shown of a model, wherever it comes from. None where undefined."""
+
+    method: str
+    scale: str
+    n: int
+    beta: float | None
+    alpha: float | None
+    r_squared: float | None
+    half_life: float | None
+    hurst: float | None
+    adf_stat: float | None
+    adf_p: float | None
+    eg_stat: float | None
+    eg_p: float | None
+    zscore: float | None
+    correlation: float | None
+    timeframe_s: int
+    adf_lag: int | None = None
+    eg_lag: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+METHODS = {"ols": "OLS", "huber": "Huber", "theil_sen": "Theil-Sen", "tls": "TLS", "kalman": "Kalman"}
+
+
+def tiles(figures: Figures | None) -> str:
+    """Hedge ratio, R2, half-life, z-score, correlation, observations."""
+    if figures is None:
+        names = ("Hedge ratio", "R²", "Half-life", "z-score", "Correlation", "Observations")
+        return '<div class="tiles">' + "".join(_tile(name, NONE, "") for name in names) + "</div>"
+    z, c = figures.zscore, figures.correlation
+    z_side = "" if z is None else "down" if z > 2 else "up" if z < -2 else ""
+    half = (
+        NONE
+        if figures.half_life is None
+        else f"{figures.half_life:.1f} <small>bars, {age(figures.half_life * figures.timeframe_s)}</small>"
+    )
+    parts = (
+        _tile("Hedge ratio", significant(figures.beta), f"{METHODS.get(figures.method, figures.method)} on {_scale(figures.scale)}: sell {significant(figures.beta, 4)} {_unit(figures.scale)} of x for 1 of y. Intercept {significant(figures.alpha, 4)}."),
+        _tile("R²", number(figures.r_squared, 3), _after(read_r_squared(figures.r_squared))),
+        _tile("Half-life", half, _after(read_half_life(figures.half_life))),
+        _tile("z-score", number(z), _after(read_zscore(z)), z_side),
+        _tile("Correlation", number(c), _after(read_correlation(c))),
+        _tile("Observations", compact(figures.n) if figures.n >= 100_000 else f"{figures.n:,}", f"bars, {age(figures.n * figures.timeframe_s)} of market"),
+    )  # fmt: skip
+    return '<div class="tiles">' + "".join(parts) + "</div>"
+
+
+def verdict_card(figures: Figures | None, significance: float, basis: str) -> str:
+    """The judgement by Engle-Granger, the ADF beside it with its caveat, and what both were computed on."""
+    if figures is None:
+        return f'<div class="verdict"><div class="empty">{basis}</div></div>'
+    told = verdict(figures.eg_p, figures.adf_p, significance)
+    mark, colour, head = {
+        Outcome.COINTEGRATED: ("✓", "up", "Cointegrated"),
+        Outcome.NOT_COINTEGRATED: ("✕", "down", "Not shown to be cointegrated"),
+        Outcome.UNDEFINED: ("?", "faint", "Cannot be judged"),
+    }[told.outcome]
+    notes = "".join(f"<li>{escape(note)}</li>" for note in figures.notes)
+    hurst = f" Hurst <b>{figures.hurst:.2f}</b>." if figures.hurst is not None else ""
+    return (
+        f'<div class="verdict"><div class="head {colour}"><span class="mark" aria-hidden="true">{mark}</span><h2>{head}</h2></div>'
+        f'<p class="say">{escape(told.text)}</p>'
+        + _test("Engle-Granger", "decides", figures.eg_stat, figures.eg_p, figures.eg_lag, "H₀: no cointegration. Its critical values allow for the estimated hedge ratio.", significance)
+        + _test("ADF of the spread", "shown, not decisive", figures.adf_stat, figures.adf_p, figures.adf_lag, escape(told.adf_text), significance)
+        + f'<div class="basis">{basis}{hurst}{f"<ul>{notes}</ul>" if notes else ""}</div></div>'
+    )  # fmt: skip
+
+
+def _tile(name: str, value: str, reading: str, side: str = "") -> str:
+    return f'<div class="tile"><h3>{name}</h3><div class="v {side}">{value}</div><p>{reading}</p></div>'
+
+
+def _test(name: str, role: str, stat: float | None, p: float | None, lag: int | None, reading: str, significance: float) -> str:
+    if p is None:
+        finding, colour = "undefined", "faint"
+    else:
+        finding, colour = ("stationary", "up") if p < significance else ("not shown stationary", "down")
+    values = [("statistic", number(stat, 3)), ("p-value", NONE if p is None else p_text(p))]
+    if lag is not None:
+        values.append(("lags (AIC)", str(lag)))
+    listed = "".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in values)
+    return (
+        f'<div class="test"><div class="name"><span>{name} <span class="faint">{role}</span></span><span class="chip {colour}">{finding}</span></div>'
+        f'<dl>{listed}</dl><div class="note">{reading}</div></div>'
+    )
+
+
+def _after(sentence: str) -> str:
+    """A reading without the number that stands above it already."""
+    head, mark, tail = sentence.partition(": ")
+    return escape((tail if mark else head)[:1].upper() + (tail if mark else head)[1:])
+
+
+def _scale(scale: str) -> str:
+    return "log prices" if scale == "log" else "prices"
+
+
+def _unit(scale: str) -> str:
+    return "money" if scale == "log" else "units"
+
+
+def basis_text(window: str, made: str) -> str:
+    """The words under a verdict: on what, and when."""
+    return f"{window} {made}"
+
+
+def fitted_text(start: object, end: object, n: int) -> str:
+    """``Fitted on 500 bars from .. to .. UTC.``"""
+    return f"Fitted on <b>{n:,}</b> bars, <b>{time_text(start)}</b> to <b>{time_text(end)}</b> UTC."  # type: ignore[arg-type]

@@ -1,0 +1,30 @@
+"""HTML with the shared style, and the frame around a part of a view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+from panel.viewable import Viewable
+
+from dashboards.theme import BASE_CSS, CARD
+
+
+def html(text: str = "", *, css: str = "", **params: Any) -> pn.pane.HTML:
+    """A pane of HTML; ``text`` must be escaped already where it holds data."""
+    params = {"sizing_mode": "stretch_width", "margin": 0, **params}
+    return pn.pane.HTML(text, stylesheets=[BASE_CSS + css], **params)
+
+
+def card(*parts: Viewable, **params: Any) -> pn.Column:
+    """An outlined card; a column that fills the width unless told otherwise."""
+    params = {"sizing_mode": "stretch_width", "margin": 0, **params}
+    return pn.Column(*parts, styles={**CARD, **params.pop("styles", {})}, **params)
+
+
+_TITLE_CSS = ".t { display: flex; align-items: baseline; gap: 8px; padding: 11px 14px 9px; } .t .note { font-weight: 400; }"
+
+
+def title(text: str, note: str = "") -> pn.pane.HTML:
+    """The heading of a card, with an optional remark beside it."""
+    return html(f'<div class="t"><h3>{text}</h3><span class="note">{note}</span></div>', css=_TITLE_CSS)

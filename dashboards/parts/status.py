@@ -1,0 +1,93 @@
+"""How the dashboard stands to the warehouse, in the header and, when it matters, in a banner."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from dashboards.format import escape, time_text
+from dashboards.hub import Status
+from dashboards.theme import BADGES
+from pipeline.profile import Kind, Profile
+
+
+def _styled(css: str) -> Callable[[Callable[..., str]], Any]:
+    """Keep a part's style beside the function that draws it."""
+
+    def keep(function: Any) -> Any:
+        function.css = css
+        return function
+
+    return keep
+
+
+@_styled(
+    """
+.b { display: inline-block; margin-top: 12px; font-size: 11px; font-weight: 700; letter-spacing: .08em; line-height: 20px; padding: 0 9px; border-radius: 4px; }
+"""
+)
+def badge(profile: Profile) -> str:
+    """What kind of data this is: LIVE, DEMO or REPLAY."""
+    word, back, ink = BADGES[profile.kind.value]
+    meaning = {
+        Kind.LIVE: "Live data from Binance",
+        Kind.SIMULATED: "Simulated data, not a real market",
+        Kind.RECORDED: "Replayed recordings, not the present market",
+    }[profile.kind]
+    return f'<span class="b" style="background:{back};color:{ink}" title="{meaning}; profile {escape(profile.name)}">{word}</span>'
+
+
+@_styled(
+    """
+.p { display: flex; align-items: center; justify-content: flex-end; gap: 8px; font-size: 12px; white-space: nowrap; color: var(--sw-text); height: 44px; }
+.p i { width: 8px; height: 8px; border-radius: 50%; background: currentColor; flex: none; }
+.p span { color: var(--sw-text); }
+@media (max-width: 900px) { .long { display: none; } }
+"""
+)
+def pill(status: Status, profile: Profile) -> str:
+    """One dot and the journal's time."""
+    colour, word = {
+        "ok": ("up", "Streaming"),
+        "ended": ("accent", "Recording over"),
+        "quiet": ("warn", "No new data"),
+        "down": ("down", "Disconnected"),
+        "connecting": ("faint", "Connecting"),
+    }[status.state]
+    time = f"{status.clock.journal_time:%H:%M:%S}" if status.clock else "--:--:--"
+    day = "" if profile.kind is Kind.LIVE or status.clock is None else f"{status.clock.journal_time:%Y-%m-%d} "
+    return (
+        f'<div class="p {colour}" role="status" title="{word}; journal time {day}{time} UTC"><i></i><span class="long">{word}</span>'
+        f"<span>{time} UTC</span></div>"
+    )
+
+
+@_styled(
+    """
+:host { position: sticky; top: 0; z-index: 20; overflow: visible !important; }
+.n { position: absolute; left: 16px; right: 16px; top: 8px; padding: 10px 14px; border-radius: 8px; font-size: 13px; line-height: 1.4;
+     background: var(--sw-raised); border: 1px solid currentColor; box-shadow: 0 6px 24px rgb(0 0 0 / .35); }
+.n b { font-weight: 600; } .n span { color: var(--sw-text); display: block; }
+"""
+)
+def banner(status: Status, profile: Profile) -> str:
+    """What is wrong and what to do; empty when all is well."""
+    up = f"<code>spreadwatch up --profile {escape(profile.name)}</code>"
+    last = f"Everything below is as of {time_text(status.clock.journal_time)} UTC." if status.clock else ""
+    match status.state:
+        case "down":
+            text = f"It is tried again every second. If nothing runs, start it with {up}. {last}"
+            return _notice("down", f"The warehouse has not answered since {status.since:%H:%M:%S} UTC.", text)
+        case "quiet":
+            text = f"The warehouse answers, but capture delivers nothing. See Health, or <code>spreadwatch status</code>. {last}"
+            return _notice("warn", f"Stale: nothing has been landed since {status.since:%H:%M:%S} UTC.", text)
+        case "connecting" if status.problem:
+            return _notice("faint", "Waiting for the first data.", f"{escape(status.problem)}.")
+        case _ if status.problem:
+            return _notice("warn", "A part could not be read.", escape(status.problem))
+        case _:
+            return ""
+
+
+def _notice(colour: str, head: str, text: str) -> str:
+    return f'<div class="n {colour}" role="alert"><b>{head}</b><span>{text}</span></div>'

@@ -1,0 +1,97 @@
+"""What one browser tab looks at: its topics, and how their values reach it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
+
+from bokeh.document import Document
+from panel.io.document import hold
+
+from dashboards.hub import Hub, Topic
+
+Show = Callable[[Topic, Any], None]
+
+
+class Session:
+    """Values come from the hub's threads, wait for the document's event loop, and are shown there all at once.
+
+    A value that is overtaken before it was shown is never sent, so that a slow browser cannot pile up work.
+    """
+
+    def __init__(self, hub: Hub, document: Document) -> None:
+        self._hub = hub
+        self._document = document
+        self._lock = threading.Lock()
+        self._shows: dict[Topic, list[Show]] = {}
+        self._waiting: dict[Topic, Any] = {}
+        self._scheduled = False
+        self._open = True
+
+    @property
+    def open(self) -> bool:
+        """Whether the tab is still there."""
+        return self._open
+
+    @property
+    def document(self) -> Document:
+        """The tab's document."""
+        return self._document
+
+    def want(self, owner: Show, topics: Iterable[Topic]) -> None:
+        """Show exactly these topics by ``owner``; those that it wanted before are dropped."""
+        wanted = set(topics)
+        had = {topic for topic, shows in self._shows.items() if owner in shows}
+        for topic in had - wanted:
+            self._shows[topic].remove(owner)
+            if not self._shows[topic]:
+                del self._shows[topic]
+                self._hub.unsubscribe(topic, self._take)
+                with self._lock:
+                    self._waiting.pop(topic, None)
+        for topic in wanted - had:
+            first = topic not in self._shows
+            self._shows.setdefault(topic, []).append(owner)
+            if first:
+                self._hub.subscribe(topic, self._take)
+
+    def later(self, act: Callable[[], None]) -> None:
+        """Run something in the document's event loop; safe from any thread."""
+        if self._open:
+            self._document.add_next_tick_callback(act)
+
+    def close(self) -> None:
+        """The tab has gone."""
+        self._open = False
+        for topic in list(self._shows):
+            self._hub.unsubscribe(topic, self._take)
+        self._shows.clear()
+        self._waiting.clear()
+
+    def _take(self, topic: Topic, value: Any) -> None:
+        with self._lock:
+            if not self._open:
+                return
+            self._waiting[topic] = value
+            if self._scheduled:
+                return
+            self._scheduled = True
+        self._document.add_next_tick_callback(self._deliver)
+
+    def _deliver(self) -> None:
+        with self._lock:
+            ready, self._waiting = self._waiting, {}
+            self._scheduled = False
+        if not self._open:
+            return
+        with hold(self._document):
+            for topic, value in ready.items():
+                for show in list(self._shows.get(topic, ())):
+                    show(topic, value)
+
+
+def bound(show: Callable[..., None], *arguments: Any) -> Show:
+    """A ``Show`` of its own from a method, so that two parts of a view can want the same topic."""
+    return partial(show, *arguments)

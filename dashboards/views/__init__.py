@@ -1,0 +1,3 @@
+"""One view a tab."""
+
+from __future__ import annotations

@@ -1,0 +1,219 @@
+"""Export: any table as CSV, JSON or Parquet, with a look at what will come."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlencode
+
+import panel as pn
+import panel_material_ui as pmui
+import polars as pl
+from panel.viewable import Viewable
+
+from dashboards.format import NONE, count, escape, time_text
+from dashboards.parts.choice import Segments
+from dashboards.parts.html import card, html, title
+from dashboards.parts.table import LiveTable
+from dashboards.theme import Palette
+from dashboards.views.pair import FORM_CSS
+from dashboards.views.view import Desk
+from pipeline.errors import SpreadwatchError
+from pipeline.store.export import TABLES, Filter, Format, Selection, count_rows, read_rows
+
+_ALL = "all"
+_PREVIEW = 12
+
+_FOOT_CSS = """
+.foot { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 16px; padding: 0 14px 14px; min-height: 54px; }
+.go { display: inline-block; padding: 0 18px; line-height: 38px; border-radius: 6px; background: var(--sw-accent); color: #fff; font-weight: 500; font-size: 13.5px; }
+:host-context(.mui-dark) .go { color: #0B0E14; }
+.go:hover { filter: brightness(1.08); text-decoration: none; }
+.go[aria-disabled] { background: var(--sw-raised); color: var(--sw-faint); pointer-events: none; }
+"""
+
+
+class ExportView:
+    """The fourth tab."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._context = desk.context
+        self._asked = 0
+        universe = self._context.universe
+        self._symbols = list(universe.symbols)
+        self._pairs = [str(spec.pair) for spec in universe.pairs]
+        small: dict[str, Any] = {"size": "small", "margin": 0, "sizing_mode": "stretch_width"}
+        self._table = pmui.Select(label="Table", options=list(TABLES), value="bars", **small)
+        self._symbol = pmui.Select(label="Symbol", options=[_ALL, *self._symbols], value=self._symbols[0], **small)
+        frames = [timeframe.name for timeframe in self._context.timeframes]
+        self._frame = pmui.Select(label="Timeframe", options=[_ALL, *frames], value="1m" if "1m" in frames else frames[0], **small)
+        self._from = pmui.TextInput(label="From (UTC, inclusive)", placeholder="YYYY-MM-DD HH:MM", value="", **small)
+        self._to = pmui.TextInput(label="To (UTC, exclusive)", placeholder="YYYY-MM-DD HH:MM", value="", **small)
+        self._form = Segments(
+            options=[[form.value, _NAMES[form]] for form in Format], value=Format.CSV.value, label="Format", on_pick=self._changed
+        )
+        self._foot = html(css=_FOOT_CSS)
+        self._meaning = html('<div class="note" style="padding:0 14px 10px"></div>')
+        self._preview = LiveTable(label="Preview", empty="<b>No rows</b>Nothing matches; widen the range or choose another symbol.")
+        form = pn.Column(
+            self._table, self._symbol, self._frame, self._from, self._to,
+            css_classes=["sw-form"], stylesheets=[FORM_CSS], sizing_mode="stretch_width", margin=0,
+        )  # fmt: skip
+        row = pn.Row(self._form, margin=(0, 0, 8, 12))
+        self._panel = pn.Column(
+            card(title("Export", "exact decimals, times in UTC with microseconds"), form, self._meaning, row, self._foot),
+            card(title("Preview", f"the first {_PREVIEW} rows"), self._preview),
+            sizing_mode="stretch_width",
+            margin=0,
+            styles={"gap": "12px"},
+        )
+        self._table.param.watch(self._table_picked, "value")
+        for widget in (self._symbol, self._frame, self._from, self._to):
+            widget.param.watch(self._changed, "value")
+        self._table_picked()
+        self.opened(desk.query)
+
+    # ------------------------------------------------------------------------------------------------ the tab
+
+    def panel(self) -> Viewable:
+        """The contents."""
+        return self._panel
+
+    def shown(self) -> None:
+        """Count and preview anew: there may be more by now."""
+        self._changed()
+
+    def hidden(self) -> None:
+        """Nothing is looked at."""
+
+    def restyle(self, colours: Palette) -> None:
+        """Nothing here is drawn on a canvas."""
+
+    def opened(self, query: dict[str, str]) -> None:
+        """``table``, ``symbol``, ``timeframe``."""
+        for name, widget in (("table", self._table), ("symbol", self._symbol), ("timeframe", self._frame)):
+            if query.get(name) in widget.options:
+                widget.value = query[name]
+
+    def state(self) -> dict[str, str]:
+        """What ``opened`` takes."""
+        return {"table": self._table.value, "symbol": self._symbol.value, "timeframe": self._frame.value}
+
+    # ------------------------------------------------------------------------------------------------ choosing
+
+    def _table_picked(self, _event: Any = None) -> None:
+        facts = TABLES[self._table.value]
+        options = {Filter.SYMBOL: self._symbols, Filter.PAIR: [*self._pairs, *self._symbols], Filter.NONE: []}[facts.filter]
+        self._symbol.options = [_ALL, *options]
+        if self._symbol.value not in self._symbol.options:
+            self._symbol.value = _ALL
+        self._symbol.disabled = facts.filter is Filter.NONE
+        self._frame.disabled = not facts.timed
+        self._from.disabled = self._to.disabled = facts.time is None
+        self._meaning.object = f'<div class="note" style="padding:0 14px 10px">{escape(facts.meaning)}.</div>'
+        self._changed()
+
+    def _selection(self) -> Selection:
+        """What the form asks for.
+
+        Raises:
+            UsageError: when it means nothing.
+            ValueError: when a time is none.
+        """
+        facts = TABLES[self._table.value]
+        picked = Selection(
+            facts.name,
+            None if self._symbol.disabled or self._symbol.value == _ALL else self._symbol.value,
+            None if self._frame.disabled or self._frame.value == _ALL else self._frame.value,
+            None if facts.time is None else _time(self._from.value),
+            None if facts.time is None else _time(self._to.value),
+        )
+        picked.check()
+        return picked
+
+    def _changed(self, _event: Any = None) -> None:
+        try:
+            selection = self._selection()
+        except (SpreadwatchError, ValueError) as error:
+            self._foot.object = f'<div class="foot"><span class="go" aria-disabled="true">Download</span><span class="down">{escape(str(error))}</span></div>'
+            return
+        self._desk.remember(self.state())
+        self._link(selection, "counting…")
+        self._asked += 1
+        asked = self._asked
+        self._desk.session.later(lambda: self._start(selection, asked))
+
+    def _start(self, selection: Selection, asked: int) -> None:
+        task = asyncio.ensure_future(self._look(selection, asked))
+        task.add_done_callback(lambda done: done.exception())
+
+    async def _look(self, selection: Selection, asked: int) -> None:
+        if asked != self._asked:  # something else was chosen meanwhile
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            total, rows = await loop.run_in_executor(self._context.workers, self._read, selection)
+        except SpreadwatchError as error:
+            self._desk.session.later(lambda text=str(error): self._link(selection, f'<span class="down">{escape(text)}</span>'))
+            return
+        if asked == self._asked:
+            self._desk.session.later(lambda: self._show(selection, total, rows))
+
+    def _read(self, selection: Selection) -> tuple[int, pl.DataFrame]:
+        return self._context.link.use(lambda warehouse: (count_rows(warehouse, selection), read_rows(warehouse, selection, most=_PREVIEW)))
+
+    def _show(self, selection: Selection, total: int, rows: pl.DataFrame) -> None:
+        self._link(selection, f'<span class="strong">{count(total)}</span> row{"" if total == 1 else "s"}')
+        numeric = {name for name, kind in rows.schema.items() if kind.is_numeric()}
+        columns = [{"title": name, "align": "right" if name in numeric else "left"} for name in rows.columns]
+        listed = [{"id": str(at), "cells": [_cell(value) for value in row]} for at, row in enumerate(rows.iter_rows())]
+        self._preview.param.update(columns=columns, rows=listed)
+
+    def _link(self, selection: Selection, words: str) -> None:
+        form = Format(self._form.value)
+        asked = {"table": selection.table, "format": form.value}
+        asked |= {"symbol": selection.symbol} if selection.symbol else {}
+        asked |= {"timeframe": selection.timeframe} if selection.timeframe else {}
+        asked |= {name: time.isoformat() for name, time in (("from", selection.start), ("to", selection.end)) if time}
+        name = selection.file_name(form)
+        self._foot.object = (
+            f'<div class="foot"><a class="go" href="download?{escape(urlencode(asked))}" download="{escape(name)}">Download {_NAMES[form]}</a>'
+            f'<span>{words}</span><span class="faint">{escape(name)}</span></div>'
+        )
+
+
+_NAMES = {Format.CSV: "CSV", Format.JSON: "JSON", Format.PARQUET: "Parquet"}
+
+
+def _time(text: str) -> datetime | None:
+    text = (text or "").strip()
+    if not text:
+        return None
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        msg = f"{text!r} is no time; write one such as 2024-08-08 12:00"
+        raise ValueError(msg) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _cell(value: Any) -> str:
+    match value:
+        case None:
+            return NONE
+        case datetime():
+            return time_text(value) + (f".{value.microsecond:06d}".rstrip("0") if value.microsecond else "")
+        case date():
+            return value.isoformat()
+        case bool():
+            return "true" if value else "false"
+        case Decimal():
+            whole, _, part = f"{value:f}".partition(".")
+            return whole + (f".{part.rstrip('0')}" if part.rstrip("0") else "")
+        case float():
+            return f"{value:.10g}"
+        case _:
+            return str(value)

@@ -1,0 +1,208 @@
+"""Health: streams, landing, gaps, flow runs; what is wrong first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import panel as pn
+from panel.viewable import Viewable
+
+from dashboards.format import NONE, age, compact, count, escape, number, short_time, time_text
+from dashboards.hub import STATUS, Status, Topic
+from dashboards.parts.cards import CSS as TILE_CSS
+from dashboards.parts.html import card, html, title
+from dashboards.parts.table import LiveTable
+from dashboards.tables.flow_runs import FlowRun, FlowRuns, FlowRunsTopic
+from dashboards.tables.health import Health, HealthTopic
+from dashboards.theme import BADGES, Palette
+from dashboards.views.view import Desk
+from pipeline import __version__
+
+_STREAMS = {"open": "up", "silent": "warn", "down": "down", "stale": "warn", "connecting": "faint"}
+_GAPS = {"open": "warn", "refilled": "up", "halt": "faint", "unrecoverable": "down"}
+_RUNS = {"COMPLETED": "up", "RUNNING": "accent", "FAILED": "down", "CRASHED": "down", "CANCELLED": "faint", "PENDING": "faint"}
+
+_SPLIT_CSS = """
+:host(.sw-health) { display: grid !important; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 12px; align-items: start; }
+@media (max-width: 1100px) { :host(.sw-health) { grid-template-columns: minmax(0, 1fr); } }
+"""
+
+
+class HealthView:
+    """The fifth tab."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._context = desk.context
+        self._health: Health | None = None
+        self._status: Status | None = None
+        self._tiles = html(css=TILE_CSS)
+        self._streams = LiveTable(
+            columns=[{"title": "Stream"}, {"title": "State"}, {"title": "Rate /s", "align": "right"}, {"title": "Messages", "align": "right", "hide": "s"},
+                     {"title": "Last", "align": "right"}, {"title": "Lag", "align": "right", "hide": "s"}, {"title": "Reconnects", "align": "right", "hide": "s"}],
+            label="Streams", empty="<b>No stream has been heard of</b>Capture tells of its streams once a second; start it with <code>spreadwatch up</code>.",
+        )  # fmt: skip
+        self._gaps = LiveTable(
+            columns=[{"title": "Symbol"}, {"title": "State"}, {"title": "Missing", "align": "right"}, {"title": "From (UTC)"},
+                     {"title": "Ids", "hide": "m"}, {"title": "Resolved", "hide": "s"}],
+            label="Gap ledger", empty="<b>No gaps</b>Every trade id so far is there.",
+        )  # fmt: skip
+        self._runs = LiveTable(
+            columns=[{"title": "Flow"}, {"title": "State"}, {"title": "Started (UTC)"}, {"title": "Took", "align": "right"}, {"title": "Run", "hide": "s"}],
+            label="Flow runs", empty="Asking Prefect…",
+        )  # fmt: skip
+        self._landed = LiveTable(
+            columns=[{"title": "Source"}, {"title": "Message"}, {"title": "Lines", "align": "right"}], label="Landed lines",
+            empty="<b>Nothing landed yet</b>Lines are counted here by source and name.",
+        )  # fmt: skip
+        self._rows = LiveTable(columns=[{"title": "Table"}, {"title": "Rows", "align": "right"}], label="Rows")
+        self._panel = self._layout()
+        self._draw_tiles()
+
+    def _layout(self) -> Viewable:
+        link = f'<a href="{escape(self._context.prefect_url)}" target="_blank" rel="noopener">Open the Prefect UI ↗</a>'
+        gap = {"gap": "12px"}
+        left = pn.Column(
+            card(title("Streams"), self._streams), card(title("Gap ledger"), self._gaps), sizing_mode="stretch_width", margin=0, styles=gap
+        )
+        right = pn.Column(
+            card(title("Flow runs", link), self._runs), card(title("Landed lines"), self._landed), card(title("Tables"), self._rows),
+            sizing_mode="stretch_width", margin=0, styles=gap,
+        )  # fmt: skip
+        split = pn.Column(left, right, css_classes=["sw-health"], stylesheets=[_SPLIT_CSS], sizing_mode="stretch_width", margin=0)
+        return pn.Column(card(self._tiles), split, sizing_mode="stretch_width", margin=0, styles=gap)
+
+    # ------------------------------------------------------------------------------------------------ the tab
+
+    def panel(self) -> Viewable:
+        """The contents."""
+        return self._panel
+
+    def shown(self) -> None:
+        """Look at the platform."""
+        self._desk.session.want(self._show, [HealthTopic(self._context.journal), FlowRunsTopic(f"{self._context.prefect_url}/api"), STATUS])
+
+    def hidden(self) -> None:
+        """Look at nothing."""
+        self._desk.session.want(self._show, [])
+
+    def restyle(self, colours: Palette) -> None:
+        """Nothing here is drawn on a canvas."""
+
+    def opened(self, query: dict[str, str]) -> None:
+        """Nothing to choose."""
+
+    def state(self) -> dict[str, str]:
+        """Nothing to remember."""
+        return {}
+
+    # ------------------------------------------------------------------------------------------------ showing
+
+    def _show(self, _topic: Topic, value: Any) -> None:
+        if isinstance(value, Status):
+            self._status = value
+        elif isinstance(value, Health):
+            self._health = value
+            self._draw_health(value)
+        elif isinstance(value, FlowRuns):
+            self._draw_runs(value)
+        self._draw_tiles()
+
+    def _draw_tiles(self) -> None:
+        word, _, _ = BADGES[self._context.profile.kind.value]
+        clock = self._status.clock if self._status else None
+        health = self._health
+        behind = sum(health.backlog.values()) if health and health.backlog else None
+        open_gaps = int(health.gaps.filter(state="open").height) if health else None
+        rate = float(health.streams["rate"].sum()) if health and health.streams.height else None
+        silent = int(health.streams.filter(health.streams["state"] != "open").height) if health else 0
+        lag = None if clock is None else (clock.committed_at - clock.journal_time).total_seconds()
+        tiles = (
+            ("Profile", f'{word} <small>{escape(self._context.profile.name)}</small>', f"Spreadwatch {__version__}", ""),
+            ("Journal time", f"{clock.journal_time:%H:%M:%S}" if clock else NONE, f"{clock.journal_time:%Y-%m-%d} UTC" if clock else "nothing landed yet", ""),
+            ("Landing", count(clock.commit_no) if clock else NONE, f"commits; the last one {age(lag)} behind the stream" if lag is not None and lag < 3600 else "commits", ""),
+            ("Backlog", "none" if behind == 0 else _bytes(behind), "journal bytes that are not landed yet", "warn" if behind and behind > 50_000_000 else ""),
+            ("Messages", number(rate, 0) if rate is not None else NONE, f"per second, {silent} stream{'' if silent == 1 else 's'} not open" if silent else "per second, every stream open", "warn" if silent else ""),
+            ("Open gaps", NONE if open_gaps is None else str(open_gaps), "repair_gaps refills them over REST" if open_gaps else "every trade id is accounted for", "warn" if open_gaps else ""),
+        )  # fmt: skip
+        text = '<div class="tiles">' + "".join(
+            f'<div class="tile" style="min-height:84px"><h3>{name}</h3><div class="v {side}">{value}</div><p>{note}</p></div>' for name, value, note, side in tiles
+        ) + "</div>"  # fmt: skip
+        if self._tiles.object != text:
+            self._tiles.object = text
+
+    def _draw_health(self, health: Health) -> None:
+        now = health.time
+        streams = sorted(health.streams.iter_rows(named=True), key=lambda row: (row["state"] == "open", row["stream"]))
+        self._streams.rows = [
+            {
+                "id": row["stream"],
+                "cells": [
+                    {"t": row["stream"], "c": "strong"},
+                    {"t": row["state"], "chip": _STREAMS.get(row["state"], "faint")},
+                    number(row["rate"], 1),
+                    count(row["messages"]),
+                    {"t": age((now - row["last_message_at"]).total_seconds()) if row["last_message_at"] else NONE},
+                    {"t": NONE if row["lag_ms"] is None else f"{number(row['lag_ms'], 0)} ms"},
+                    {"t": str(row["reconnects"]), "c": "warn" if row["reconnects"] else "faint"},
+                ],
+            }
+            for row in streams
+        ]
+        self._gaps.rows = [
+            {
+                "id": row["gap_id"],
+                "cells": [
+                    {"t": row["symbol"], "c": "strong"},
+                    {"t": row["state"], "chip": _GAPS.get(row["state"], "faint")},
+                    count(row["missing"]),
+                    {"t": short_time(row["from_time"], now), "title": time_text(row["from_time"])},
+                    {"t": f"{row['first_missing']}–{row['last_missing']}", "c": "faint"},
+                    {"t": short_time(row["resolved_at"], now), "c": "faint"},
+                ],
+            }
+            for row in health.gaps.iter_rows(named=True)
+        ]
+        self._landed.rows = [
+            {
+                "id": f"{row['source']}/{row['name']}",
+                "cells": [
+                    row["source"],
+                    row["name"],
+                    {"t": count(row["count"]), "c": "warn" if row["name"] == "malformed" and row["count"] else ""},
+                ],
+            }
+            for row in health.landed.iter_rows(named=True)
+        ]
+        self._rows.rows = [
+            {"id": name, "cells": [name, compact(rows) if rows >= 1e9 else count(rows)]} for name, rows in health.rows.iter_rows()
+        ]
+
+    def _draw_runs(self, runs: FlowRuns) -> None:
+        if runs.problem:
+            self._runs.empty = f"<b>No answer from Prefect</b>{escape(runs.problem)}. Flows run again when it is back; see <code>spreadwatch status</code>."
+            self._runs.rows = []
+            return
+        self._runs.empty = "<b>No flow has run yet</b>Every flow runs once at start, then on its schedule."
+        self._runs.rows = [self._run_row(run) for run in runs.runs]
+
+    def _run_row(self, run: FlowRun) -> dict[str, Any]:
+        return {
+            "id": run.run_id,
+            "cells": [
+                {"t": run.flow, "c": "strong"},
+                {"t": run.state, "chip": _RUNS.get(run.state_type, "faint"), "title": run.message},
+                {"t": short_time(run.start or run.expected, self._health.time if self._health else None), "title": time_text(run.start)},
+                {"t": NONE if run.duration_s is None else f"{run.duration_s:.1f} s"},
+                {"t": run.name, "href": f"{self._context.prefect_url}/runs/flow-run/{run.run_id}", "target": "_blank"},
+            ],
+        }
+
+
+def _bytes(value: int | None) -> str:
+    if value is None:
+        return NONE
+    for size, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
+        if value >= size:
+            return f"{value / size:.1f} <small>{unit}</small>"
+    return f"{value} <small>B</small>"

@@ -1,0 +1,295 @@
+"""A warehouse for the dashboard's tests: a profile with a small market in it, served over Quack, with trades that keep coming.
+
+Run as ``python stage.py DATA_DIR PORT``: prints ``ready`` when it serves; a line ``stop`` on its input ends it, ``pause`` and ``go``
+hold and release the trades. Requests are taken from ``requests`` and noted in ``request_log``; rules are applied.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import sys
+import threading
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from pipeline.alerts import AlertState, Condition, Metric, Phase, Rule, Severity
+from pipeline.model.event import TradeKind
+from pipeline.model.pair import Pair
+from pipeline.model.timeframe import Timeframe
+from pipeline.model.universe import PairSpec, Universe
+from pipeline.profile import Kind, create_profile, publish_universe
+from pipeline.store import open_local
+from pipeline.store.access import Gatekeeper
+from pipeline.store.quack import serve, stop
+from pipeline.store.requests import AcknowledgeAlert, DeleteRule, EnableRule, PutRule, parse_change
+from pipeline.store.warehouse import publish_endpoint
+
+SYMBOLS = {"BTCUSDT": (61_250.0, 1), "ETHUSDT": (2_684.0, 2), "SOLUSDT": (152.4, 3), "BNBUSDT": (513.7, 2), "XRPUSDT": (0.6123, 4), "1000PEPEUSDT": (0.008231, 7)}
+PAIRS = ("ETHUSDT/BTCUSDT", "SOLUSDT/ETHUSDT", "BNBUSDT/BTCUSDT")
+BETA = {"ETHUSDT/BTCUSDT": 0.0412, "SOLUSDT/ETHUSDT": 0.0551, "BNBUSDT/BTCUSDT": 0.0078}
+HISTORY = 24 * 60
+
+
+class Market:
+    def __init__(self, now: datetime) -> None:
+        self.random = random.Random(7)
+        self.price = {name: start for name, (start, _) in SYMBOLS.items()}
+        self.trade_id = dict.fromkeys(SYMBOLS, 1_000)
+        self.base = 0.0
+        self.now = now
+
+    def step(self, scale: float) -> None:
+        common = self.random.gauss(0, 1)
+        for name in self.price:
+            own = self.random.gauss(0, 1)
+            self.price[name] *= math.exp(scale * (0.8 * common + 0.6 * own))
+
+    def tick(self, name: str) -> float:
+        return round(self.price[name], SYMBOLS[name][1])
+
+
+def iso(value: datetime) -> str:
+    return value.isoformat()
+
+
+def fill(connection, market: Market, start: datetime) -> None:
+    """History as klines (older part) and as 1s bars (the last five minutes)."""
+    rows, five = [], {}
+    for minute in range(HISTORY):
+        ts = start + timedelta(minutes=minute)
+        for name in SYMBOLS:
+            market.price[name] *= 1
+        opened = {name: market.tick(name) for name in SYMBOLS}
+        high, low = dict(opened), dict(opened)
+        for _ in range(6):
+            market.step(0.00035)
+            for name in SYMBOLS:
+                value = market.tick(name)
+                high[name], low[name] = max(high[name], value), min(low[name], value)
+        for name in SYMBOLS:
+            volume = round(abs(market.random.gauss(12, 6)) * 60_000 / market.price[name], 3) + 0.001
+            close = market.tick(name)
+            row = (name, "1m", ts, opened[name], high[name], low[name], close, volume, volume * close, 60, volume / 2, True, ts + timedelta(minutes=1))
+            rows.append(row)
+            five.setdefault((name, int(ts.timestamp()) // 300 * 300), []).append(row)
+    for (name, at), part in five.items():
+        ts = datetime.fromtimestamp(at, UTC)
+        rows.append(
+            (name, "5m", ts, part[0][3], max(r[4] for r in part), min(r[5] for r in part), part[-1][6], sum(r[7] for r in part),
+             sum(r[8] for r in part), sum(r[9] for r in part), sum(r[10] for r in part), True, ts)
+        )  # fmt: skip
+    insert(connection, "klines", rows)
+
+
+def insert(connection, table: str, rows: list[tuple]) -> None:
+    """Many rows at once: executemany is slow in DuckDB."""
+    if not rows:
+        return
+    marks = ", ".join(["(" + ", ".join("?" * len(rows[0])) + ")"] * len(rows[:500]))
+    for at in range(0, len(rows), 500):
+        part = rows[at : at + 500]
+        if len(part) < 500:
+            marks = ", ".join(["(" + ", ".join("?" * len(rows[0])) + ")"] * len(part))
+        connection.execute(f"INSERT INTO {table} VALUES {marks}", [value for row in part for value in row])
+
+
+def second(connection, market: Market, ts: datetime, commit: int) -> None:
+    market.step(0.00018)
+    bars, ticks, quotes, marks = [], [], [], []
+    for name, (_, decimals) in SYMBOLS.items():
+        price, unit = market.tick(name), 10**-decimals
+        prices = [round(price + market.random.randint(-3, 3) * unit, decimals) for _ in range(4)]
+        market.price[name] += prices[-1] - price
+        first = market.trade_id[name]
+        for at, value in enumerate(prices):
+            ticks.append((name, first + at, value, 0.25, ts + timedelta(milliseconds=100 * at), ts + timedelta(milliseconds=100 * at + 12), at % 2 == 0, first + at, first + at, "capture"))
+        market.trade_id[name] += 4
+        qty = round(abs(market.random.gauss(8, 4)) * 1_000 / price, 3) + 0.001
+        bars.append((name, ts, prices[0], max(prices), min(prices), prices[-1], qty, qty * price, 4, qty / 2, first, first + 3, 0))
+        quotes.append((name, first, round(prices[-1] - unit, decimals), 3.0, round(prices[-1] + unit, decimals), 2.0, ts + timedelta(milliseconds=500), ts + timedelta(milliseconds=512)))
+        marks.append((commit, name, ts))
+    insert(connection, "bars_1s", bars)
+    insert(connection, "ticks", ticks)
+    insert(connection, "quotes", quotes)
+    insert(connection, "dirty_marks", marks)
+
+
+def health(connection, ts: datetime, count: int) -> None:
+    connection.execute("DELETE FROM stream_health")
+    rows = []
+    for at, name in enumerate(SYMBOLS):
+        for kind in ("aggTrade", "bookTicker"):
+            quiet = name == "1000PEPEUSDT" and kind == "bookTicker"
+            rows.append((f"{name.lower()}@{kind}", "silent" if quiet else "open", count * (4 - at // 2), 0.0 if quiet else 24.5 - 3 * at, ts - timedelta(seconds=47 if quiet else 0.2), 18.0 + 3 * at, 0 if at else 1, ts))
+    insert(connection, "stream_health", rows)
+
+
+def signals(connection, market: Market, ts: datetime, model: dict[str, str], values: dict[str, tuple[float, float, float]]) -> None:
+    for pair in PAIRS:
+        y, x = pair.split("/")
+        spread, z, correlation = values[pair]
+        connection.execute("INSERT INTO signals VALUES (?, ?, '1m', ?, ?, ?, ?, ?, false, false)", [y, x, ts, model[pair], spread, z, correlation])
+
+
+def fits(connection, now: datetime) -> dict[str, str]:
+    model = {}
+    for at, pair in enumerate(PAIRS):
+        y, x = pair.split("/")
+        model_id = uuid.UUID(int=at + 1).hex
+        model[pair] = model_id
+        connection.execute(
+            """INSERT INTO fits BY NAME SELECT ? AS model_id, ? AS y, ? AS x, '1m' AS timeframe, 500 AS lookback, 'ols' AS method, 'price' AS scale,
+               ?::TIMESTAMPTZ AS fitted_at, ?::TIMESTAMPTZ AS window_start, ?::TIMESTAMPTZ AS window_end, 500 AS n, 12.5 AS alpha, ? AS beta, 0.94 AS r_squared,
+               -3.9 AS adf_stat, 0.002 AS adf_p, ? AS eg_stat, ? AS eg_p, 14.2 AS half_life, 0.41 AS hurst, 0.0 AS spread_mean, 1.0 AS spread_sd, '' AS notes""",
+            [model_id, y, x, now, now - timedelta(minutes=500), now, BETA[pair], [-3.71, -2.2, -3.4][at], [0.014, 0.41, 0.036][at]],
+        )
+        connection.execute("INSERT INTO activations VALUES (?, ?, ?, '1m', ?, ?)", [model_id, y, x, now, now])
+    return model
+
+
+def alerts(connection, now: datetime) -> None:
+    minute = Timeframe.parse("1m")
+    rules = [
+        Rule(rule_id="eth-rich", name="ETH rich", target=PAIRS[0], metric=Metric.ZSCORE, condition=Condition.ABOVE, threshold=2.0, recovery_threshold=0.5, timeframe=minute, for_s=30.0, severity=Severity.CRITICAL),
+        Rule(rule_id="quiet", name="Silent symbol", target="*", metric=Metric.DATA_AGE, condition=Condition.ABOVE, threshold=30.0, severity=Severity.WARNING),
+        Rule(rule_id="btc-60k", name="BTC under 60k", target="BTCUSDT", metric=Metric.PRICE, condition=Condition.CROSSES_DOWN, threshold=60_000.0, severity=Severity.INFO, enabled=False),
+    ]
+    us = int(now.timestamp() * 1e6)
+    for at, rule in enumerate(rules):
+        connection.execute("INSERT INTO alert_rules VALUES (?, ?, ?, ?, ?)", [rule.rule_id, rule.to_json(), rule.enabled, now + timedelta(seconds=at), now])
+    states = [AlertState(rule_id="eth-rich", series=PAIRS[0], phase=Phase.FIRING, since_us=us - 95_000_000, value=2.41, fired_us=us - 95_000_000)]
+    states += [AlertState(rule_id="quiet", series=name, phase=Phase.NORMAL, since_us=us - 600_000_000, value=0.4) for name in SYMBOLS]
+    for state in states:
+        connection.execute(
+            "INSERT INTO alert_states VALUES (?, ?, ?, make_timestamptz(?), ?, ?, ?)",
+            [state.rule_id, state.series, state.phase.value, state.since_us, state.value, state.acknowledged, state.to_json()],
+        )
+    history = [("pending", 125, 2.08), ("firing", 95, 2.41)]
+    for kind, ago, value in history:
+        connection.execute(
+            "INSERT INTO alert_events BY NAME SELECT ? AS event_id, 'eth-rich' AS rule_id, ? AS series, ? AS kind, ?::TIMESTAMPTZ AS occurred_at, ? AS value, 2.0 AS threshold, 'critical' AS severity, ? AS message, '{}' AS payload",
+            [uuid.uuid4().hex, PAIRS[0], kind, now - timedelta(seconds=ago), value, f"{kind}: {PAIRS[0]} z-score 1m is {value}, above 2 for 30 s [ETH rich]"],
+        )
+
+
+def apply_requests(connection, now: datetime) -> None:
+    for request_id, kind, payload in connection.execute("SELECT request_id, kind, payload FROM requests ORDER BY requested_at").fetchall():
+        match parse_change(kind, payload):
+            case PutRule(rule):
+                connection.execute("DELETE FROM alert_rules WHERE rule_id = ?", [rule.rule_id])
+                connection.execute("INSERT INTO alert_rules VALUES (?, ?, ?, ?, ?)", [rule.rule_id, rule.to_json(), rule.enabled, now, now])
+            case DeleteRule(rule_id):
+                connection.execute("DELETE FROM alert_rules WHERE rule_id = ?", [rule_id])
+            case EnableRule(rule_id, enabled):
+                connection.execute("UPDATE alert_rules SET enabled = ? WHERE rule_id = ?", [enabled, rule_id])
+            case AcknowledgeAlert(rule_id, series, by):
+                (snapshot,) = connection.execute("SELECT snapshot FROM alert_states WHERE rule_id = ? AND series = ?", [rule_id, series]).fetchone()
+                state = AlertState.from_json(snapshot)
+                done = json.loads(snapshot) | {"acknowledged_us": (state.since_us or 0) + 1, "acknowledged_by": by}
+                connection.execute(
+                    "UPDATE alert_states SET acknowledged = true, snapshot = ? WHERE rule_id = ? AND series = ?", [json.dumps(done), rule_id, series]
+                )
+            case _:
+                pass
+        connection.execute("INSERT INTO request_log VALUES (?, ?, now(), 'applied')", [request_id, kind])
+        connection.execute("DELETE FROM requests WHERE request_id = ?", [request_id])
+
+
+def main(data_dir: Path, port: int) -> None:
+    now = datetime.now(UTC).replace(microsecond=0)
+    existing = (data_dir / "profiles" / "demo").exists()
+    if existing:
+        from pipeline.profile import load_profile
+
+        profile = load_profile(data_dir, "demo")
+    else:
+        profile = create_profile(data_dir, "demo", Kind.SIMULATED, TradeKind.AGGREGATE, created_at=iso(now))
+        publish_universe(profile, Universe(tuple(SYMBOLS), tuple(PairSpec(Pair.parse(pair)) for pair in PAIRS), 1))
+    warehouse = open_local(profile)
+    connection = warehouse.connection
+    market = Market(now)
+    model = {pair: uuid.UUID(int=at + 1).hex for at, pair in enumerate(PAIRS)}
+    commit = 1
+    rng = random.Random(3)
+    state = {pair: 0.0 for pair in PAIRS}
+
+    def move(pair: str) -> tuple[float, float, float]:
+        state[pair] = 0.9 * state[pair] + rng.gauss(0, 0.75)
+        y, x = pair.split("/")
+        return market.price[y] - BETA[pair] * market.price[x], state[pair], 0.72 + 0.2 * math.tanh(state[pair] / 3)
+
+    if existing:
+        (commit,) = connection.execute("SELECT coalesce(max(commit_no), 0) + 1 FROM journal_clock").fetchone()
+        rows = connection.execute("SELECT symbol, arg_max(close, last_id), max(last_id) FROM bars_1s GROUP BY symbol").fetchall()
+        for name, price, last in rows:
+            market.price[name], market.trade_id[name] = float(price), last + 1
+    else:
+        insert(connection, "timeframes", [("1s", 1), ("1m", 60), ("5m", 300)])
+        minute = now.replace(second=0)
+        fill(connection, market, minute - timedelta(minutes=HISTORY))
+        fits(connection, now)
+        for at in range(400, 0, -1):
+            signals(connection, market, minute - timedelta(minutes=at), model, {pair: move(pair) for pair in PAIRS})
+        alerts(connection, now)
+        insert(connection, "landing_counts", [("capture", "trade", 1_204_331), ("capture", "quote", 3_410_022), ("capture", "sw.clock", 1_802), ("capture", "malformed", 0)])
+        insert(connection, "ingest_offsets", [("capture", 3, 1_048_576, 4_616_155)])
+        for at, (symbol, first, last, gap_state) in enumerate([("SOLUSDT", 8_811, 8_902, "refilled"), ("XRPUSDT", 4_100, 4_131, "open")]):
+            at_time = now - timedelta(minutes=30 * (at + 1))
+            connection.execute(
+                "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [uuid.uuid4().hex, symbol, first, last, at_time, at_time + timedelta(seconds=4), at_time + timedelta(seconds=5), gap_state, None if gap_state == "open" else at_time + timedelta(minutes=1), ""],
+            )
+        insert(connection, "resample_cursors", [("1m", 0), ("5m", 0)])
+        for at in range(60, 0, -1):
+            second(connection, market, now - timedelta(seconds=at), commit)
+    endpoint = publish_endpoint(profile, "127.0.0.1", port)
+    tokens = {token: role for role, token in endpoint.tokens.items()}
+    serve(connection, host="127.0.0.1", port=port, gatekeeper=Gatekeeper(tokens), server_token="stage-" + uuid.uuid4().hex)
+    cursor = connection.cursor()
+    stopping, paused = threading.Event(), threading.Event()
+
+    def listen() -> None:
+        for line in sys.stdin:
+            match line.strip():
+                case "pause":
+                    paused.set()
+                case "go":
+                    paused.clear()
+                case "stop":
+                    break
+        stopping.set()
+
+    threading.Thread(target=listen, daemon=True).start()
+    first = True
+    last_minute = None
+    while not stopping.is_set():
+        begun = time.monotonic()
+        if not paused.is_set():
+            ts = datetime.now(UTC).replace(microsecond=0)
+            commit += 1
+            cursor.execute("BEGIN")
+            second(cursor, market, ts, commit)
+            health(cursor, ts, commit * 25)
+            if last_minute not in (None, ts.minute):
+                signals(cursor, market, ts.replace(second=0) - timedelta(minutes=1), model, {pair: move(pair) for pair in PAIRS})
+            last_minute = ts.minute
+            apply_requests(cursor, ts)
+            cursor.execute("DELETE FROM journal_clock")
+            cursor.execute("INSERT INTO journal_clock VALUES (?, ?, 1000, false, now())", [datetime.now(UTC), commit])
+            cursor.execute("COMMIT")
+        if first:
+            sys.stdout.write("ready\n")
+            sys.stdout.flush()
+            first = False
+        stopping.wait(max(0.0, 1.0 - (time.monotonic() - begun)))
+    cursor.close()
+    stop(connection, host="127.0.0.1", port=port)
+    warehouse.close()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
