@@ -15,8 +15,8 @@ from datetime import datetime, timedelta
 import polars as pl
 
 from pipeline.model.timeframe import Timeframe
-from pipeline.store.statements import statement
 from pipeline.store.protocol import Warehouse
+from pipeline.store.statements import statement
 
 # Exact in every step: the factor is cast before multiplying (the product of two DECIMAL(18,8) overflows), vwap comes last.
 _FROM_TICKS = """
@@ -46,9 +46,10 @@ def bucket(column: str, seconds: str) -> str:
 def _complete(ts: str, seconds: str, symbol: str) -> str:
     """SQL: journal time has passed the bar's end plus lateness, and no open gap touches it."""
     return f"""(
-        EXISTS (SELECT 1 FROM journal_clock c WHERE c.ended OR c.journal_time >= {ts} + to_seconds({seconds}) + to_milliseconds(c.lateness_ms))
+        EXISTS (SELECT 1 FROM journal_clock c
+                WHERE c.ended OR c.journal_time >= {ts} + to_seconds({seconds}) + to_milliseconds(c.lateness_ms))
         AND NOT EXISTS (SELECT 1 FROM gaps g WHERE g.state = 'open' AND g.symbol = {symbol}
-                        AND g.from_time < {ts} + to_seconds({seconds}) AND g.to_time >= {ts}))"""
+                        AND g.from_time < {ts} + to_seconds({seconds}) AND g.to_time >= {ts}))"""  # noqa: S608  constant text
 
 
 def bars_query(where: str = "TRUE") -> str:
@@ -93,14 +94,15 @@ def bars_query(where: str = "TRUE") -> str:
         FROM fetched k LEFT JOIN own o ON k.symbol = o.symbol AND k.timeframe = o.timeframe AND k.ts = o.ts
         WHERE o.ts IS NULL OR o.trades < k.trades
     ), seconds AS (
-        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {_complete("ts", "1", "symbol")} AS complete, revision, 'tick' AS source
+        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {_complete("ts", "1", "symbol")} AS complete, revision,
+               'tick' AS source
         FROM (SELECT *, '1s' AS timeframe FROM bars_1s) WHERE {where}
     )
     SELECT symbol, timeframe, ts, open, high, low, close, volume, quote_volume, trades, taker_buy_volume,
            CASE WHEN volume > 0 THEN CAST(quote_volume AS DOUBLE) / CAST(volume AS DOUBLE) END AS vwap,
            first_id, last_id, complete, revision, source
     FROM (FROM seconds UNION ALL FROM larger)
-    """
+    """  # noqa: S608  constant text
 
 
 _SELECTED = "symbol IN (SELECT unnest($symbols)) AND timeframe = $timeframe AND ts >= $start AND ts < $end"
@@ -209,7 +211,7 @@ def resample_due(warehouse: Warehouse, timeframe: Timeframe) -> Due:
 
 
 def resample_chunk(warehouse: Warehouse, timeframe: Timeframe, keys: pl.DataFrame) -> int:
-    """Write the bars of ``keys`` (symbol, ts) from ticks, in one transaction; returns how many keys were given. Repeating changes nothing."""
+    """Write the bars of ``keys`` (symbol, ts) from ticks, in one transaction; returns how many. Repeating changes nothing."""
     if keys.is_empty():
         return 0
     warehouse.run(_RESAMPLE, keys.select("symbol", "ts").with_columns(pl.lit(timeframe.name).alias("timeframe")))

@@ -18,14 +18,14 @@ def literal(value: Value) -> str:
     """The SQL literal of a value; text is quoted, so that it can never be more than a value.
 
     Raises:
-        StoreError: for a type that has no literal here, a naive datetime, or text with a NUL.
+        StoreError: for a naive datetime, or text with a NUL or half of a surrogate pair.
     """
     if value is None:
         return "NULL"
     if isinstance(value, bool):
         return "TRUE" if value else "FALSE"
     if isinstance(value, int):
-        return str(value)
+        return f"({value})"  # two minus signs in a row would begin a comment
     if isinstance(value, float):
         return f"CAST('{value!r}' AS DOUBLE)"
     if isinstance(value, Decimal):
@@ -38,6 +38,9 @@ def literal(value: Value) -> str:
     if isinstance(value, str):
         if "\x00" in value:
             msg = "text with a NUL character cannot be part of a query; remove it"
+            raise StoreError(msg)
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            msg = f"text {value!r} is not Unicode (it has half of a surrogate pair); remove that"
             raise StoreError(msg)
         return "'" + value.replace("'", "''") + "'"
     return "[" + ", ".join(literal(item) for item in value) + "]::VARCHAR[]"

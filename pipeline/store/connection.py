@@ -23,7 +23,7 @@ def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConn
     try:
         connection = duckdb.connect(str(path), read_only=read_only)
     except duckdb.IOException as error:
-        if "lock" in str(error).lower():
+        if "Could not set lock on file" in str(error):
             msg = f"{path} is held by another process; use the running warehouse, or stop it first (`spreadwatch status` names it)"
             raise WarehouseBusy(msg) from error
         msg = f"{path} cannot be opened as a DuckDB database: {_first_line(error)}; restore a backup or `spreadwatch profile reset`"

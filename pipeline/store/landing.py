@@ -18,7 +18,6 @@ from pipeline.model.coverage import Coverage
 from pipeline.model.timeframe import Timeframe
 from pipeline.store.bars import FROM_TICKS, bucket
 
-
 _UTC_US = pa.timestamp("us", tz="UTC")
 
 
@@ -117,6 +116,10 @@ class LandingStore:
     def set_timeframes(self, timeframes: Sequence[Timeframe]) -> None:
         """Make the configured timeframes those that the view ``bars`` offers; bars of others stay stored."""
         self._connection.execute("DELETE FROM timeframes")
+        # While a timeframe is away its marks are pruned: when it comes back it is made anew, as one without a cursor is.
+        self._connection.execute(
+            "DELETE FROM resample_cursors WHERE timeframe NOT IN (SELECT unnest(?))", [[frame.name for frame in timeframes]]
+        )
         self._connection.executemany("INSERT INTO timeframes VALUES (?, ?)", [[frame.name, frame.seconds] for frame in timeframes])
 
     # ------------------------------------------------------------------ one micro-batch
@@ -146,11 +149,12 @@ class LandingStore:
         self._connection.register("touched", touched)
         try:
             span = self._connection.execute("SELECT epoch_us(min(ts)), epoch_us(max(ts)) FROM touched").fetchone()
-            low, high = span if span else (0, 0)
+            low, high = span or (0, 0)
             self._connection.execute("INSERT INTO dirty_marks SELECT ?, symbol, ts FROM touched", [commit_no])
             self._connection.execute(
                 f"""CREATE OR REPLACE TEMP TABLE fresh_bars AS
-                SELECT fresh.*, coalesce(old.revision + CASE WHEN epoch_us(fresh.ts) + 1000000 + $lateness <= $now THEN 1 ELSE 0 END, 0) AS revision
+                SELECT fresh.*,
+                       coalesce(old.revision + CASE WHEN epoch_us(fresh.ts) + 1000000 + $lateness <= $now THEN 1 ELSE 0 END, 0) AS revision
                 FROM (
                     SELECT k.symbol, {bucket("k.event_time", "1")} AS ts, {FROM_TICKS}
                     FROM ticks k SEMI JOIN touched t ON t.symbol = k.symbol AND t.ts = {bucket("k.event_time", "1")}
@@ -168,7 +172,8 @@ class LandingStore:
             )
             self._connection.execute("INSERT INTO bars_1s BY NAME FROM fresh_bars")
             return self._connection.execute(
-                "SELECT symbol, epoch_us(ts) AS ts, CAST(close AS DOUBLE) AS close, CAST(volume AS DOUBLE) AS volume, last_id FROM fresh_bars ORDER BY ts"
+                """SELECT symbol, epoch_us(ts) AS ts, CAST(close AS DOUBLE) AS close, CAST(volume AS DOUBLE) AS volume, last_id
+                   FROM fresh_bars ORDER BY ts, symbol"""
             ).to_arrow_table()
         finally:
             self._connection.unregister("touched")
@@ -176,7 +181,9 @@ class LandingStore:
     def set_coverage(self, changed: Mapping[str, Coverage]) -> None:
         """Replace the landed intervals of some symbols."""
         rows = [(symbol, first, last) for symbol, coverage in changed.items() for first, last in coverage]
-        table = pa.table({name: pa.array(column) for name, column in zip(("symbol", "first_id", "last_id"), zip(*rows, strict=True), strict=True)})
+        table = pa.table(
+            {name: pa.array(column) for name, column in zip(("symbol", "first_id", "last_id"), zip(*rows, strict=True), strict=True)}
+        )
         self._connection.execute("DELETE FROM coverage WHERE symbol IN (SELECT unnest(?))", [list(changed)])
         self._insert("INSERT INTO coverage BY NAME SELECT *", table)
 
@@ -201,7 +208,8 @@ class LandingStore:
     def close_gap(self, gap_id: str, state: str, resolved_us: int, detail: str | None, commit_no: int) -> None:
         """Set a gap's final state, and mark the bars at its ends, so that larger ones are judged again."""
         self._connection.execute(
-            "UPDATE gaps SET state = ?, resolved_at = make_timestamptz(?), detail = ? WHERE gap_id = ?", [state, resolved_us, detail, gap_id]
+            "UPDATE gaps SET state = ?, resolved_at = make_timestamptz(?), detail = ? WHERE gap_id = ?",
+            [state, resolved_us, detail, gap_id],
         )
         self._mark_ends(gap_id, commit_no)
 
@@ -221,7 +229,8 @@ class LandingStore:
         """Replace the journal clock's one row."""
         self._connection.execute("DELETE FROM journal_clock")
         self._connection.execute(
-            "INSERT INTO journal_clock VALUES (make_timestamptz(?), ?, ?, ?, now())", [clock.time_us, clock.commit_no, lateness_ms, clock.ended]
+            "INSERT INTO journal_clock VALUES (make_timestamptz(?), ?, ?, ?, now())",
+            [clock.time_us, clock.commit_no, lateness_ms, clock.ended],
         )
 
     def count(self, source: str, counts: Mapping[str, int]) -> None:
@@ -231,7 +240,8 @@ class LandingStore:
         self._connection.register("counts", table)
         try:
             self._connection.execute(
-                """UPDATE landing_counts l SET "count" = l."count" + c.grown FROM counts c WHERE l.source = ? AND l.name = c.name""", [source]
+                """UPDATE landing_counts l SET "count" = l."count" + c.grown FROM counts c WHERE l.source = ? AND l.name = c.name""",
+                [source],
             )
             self._connection.execute(
                 """INSERT INTO landing_counts SELECT $source, c.name, c.grown FROM counts c
@@ -245,7 +255,9 @@ class LandingStore:
         """Keep a few malformed lines, the newest ``most`` of them."""
         self._connection.executemany("INSERT INTO malformed_samples VALUES (?, now(), ?)", [[source, line] for line in lines])
         self._connection.execute(
-            "DELETE FROM malformed_samples WHERE rowid NOT IN (SELECT rowid FROM malformed_samples ORDER BY seen_at DESC, rowid DESC LIMIT ?)", [most]
+            """DELETE FROM malformed_samples
+               WHERE rowid NOT IN (SELECT rowid FROM malformed_samples ORDER BY seen_at DESC, rowid DESC LIMIT ?)""",
+            [most],
         )
 
     def set_streams(self, reports: Sequence[StreamReport]) -> None:
@@ -270,8 +282,10 @@ class LandingStore:
     def prune(self, *, quotes_before: datetime) -> None:
         """Remove marks that every timeframe's resampling has passed, and quotes that have been kept long enough."""
         self._connection.execute(
-            """DELETE FROM dirty_marks WHERE commit_no <= (
-                 SELECT min(coalesce(r.commit_no, 0)) FROM timeframes t LEFT JOIN resample_cursors r ON r.timeframe = t.name WHERE t.seconds > 1)"""
+            """DELETE FROM dirty_marks WHERE commit_no <= ALL (
+                   SELECT coalesce(r.commit_no, 0)
+                   FROM timeframes t LEFT JOIN resample_cursors r ON r.timeframe = t.name WHERE t.seconds > 1
+               )"""
         )
         self._connection.execute("DELETE FROM quotes WHERE recv_time < ?", [quotes_before])
 
@@ -282,7 +296,7 @@ class LandingStore:
     def _insert(self, sql: str, rows: pa.Table, condition: str = "") -> int:
         self._connection.register("landing", rows)
         try:
-            result = self._connection.execute(f"{sql} FROM landing{condition}").fetchone()  # noqa: S608  constant text
+            result = self._connection.execute(f"{sql} FROM landing{condition}").fetchone()
             return int(result[0]) if result else 0
         finally:
             self._connection.unregister("landing")

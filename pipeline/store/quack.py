@@ -177,7 +177,7 @@ class RemoteWarehouse:
             self._connection.execute(f"ATTACH {literal(self._uri)} AS wh")
         except duckdb.Error as error:
             if _line(error) in _NOT_KNOWN:
-                msg = f"the warehouse at {self._uri} refuses this token: another profile is served there; stop that one or change warehouse_port"
+                msg = f"the warehouse at {self._uri} refuses this token: it serves another profile; stop that one or change warehouse_port"
                 raise WarehouseUnavailable(msg) from error
             raise _unavailable(self._uri, error) from error
         self._attached = True

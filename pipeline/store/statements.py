@@ -29,7 +29,7 @@ class Statement:
 
 
 def _transaction(stage: str, sql: str) -> str:
-    return f"BEGIN;\n{sql.strip().rstrip(';')};\nDELETE FROM {stage} WHERE batch = '{_BATCH}';\nCOMMIT"  # noqa: S608  constant text
+    return f"BEGIN;\n{sql.strip().rstrip(';')};\nDELETE FROM {stage} WHERE batch = '{_BATCH}';\nCOMMIT"
 
 
 def statement(name: str, *, stage: str, sql: str) -> Statement:

@@ -21,7 +21,7 @@ from pipeline.store.frames import to_frame
 from pipeline.store.migrations import migrate
 from pipeline.store.protocol import Warehouse
 from pipeline.store.quack import Address, RemoteWarehouse
-from pipeline.store.statements import Statement
+from pipeline.store.statements import Statement, stages
 from pipeline.store.views import create_views
 
 
@@ -66,9 +66,10 @@ class LocalWarehouse:
             cursor.execute(f"INSERT INTO {statement.stage} BY NAME SELECT * FROM outgoing")  # noqa: S608  a table of ours
             cursor.execute(statement.text(batch))
         except duckdb.Error as error:
+            cursor.close()  # and with it the transaction that failed
+            self.connection.cursor().execute(f"DELETE FROM {statement.stage} WHERE batch = ?", [batch])  # noqa: S608  a table of ours
             raise _translated(error) from error
-        finally:
-            cursor.close()
+        cursor.close()
 
     def request(self, rows: pl.DataFrame) -> None:
         """See ``Warehouse.request``."""
@@ -100,8 +101,15 @@ def open_local(profile: Profile) -> LocalWarehouse:
         WarehouseBusy: when another process holds it.
     """
     connection = open_database(profile.database)
-    migrate(connection)
-    create_views(connection)
+    try:
+        migrate(connection)
+        create_views(connection)
+        for stage in sorted(stages()):
+            # Rows of clients that died, or lost the server, between staging and running.
+            connection.execute(f"DELETE FROM {stage}")  # noqa: S608  a table of ours
+    except BaseException:
+        connection.close()
+        raise
     return LocalWarehouse(connection)
 
 
