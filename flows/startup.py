@@ -1,0 +1,124 @@
+"""Before serving: wait for what the flows need, and clear away what an earlier life left behind."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pipeline.errors import RunError
+from pipeline.profile import Profile
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import PrefectClient
+    from prefect.client.schemas.filters import FlowRunFilter
+    from prefect.client.schemas.objects import FlowRun
+
+_log = logging.getLogger(__name__)
+
+_PATIENCE_S = 180.0
+_PAUSE_S = 0.5
+_SAY_EVERY_S = 10.0
+_PAGE = 200
+
+
+def wait_until(what: str, there: Callable[[], bool], *, hint: str, patience_s: float = _PATIENCE_S) -> None:
+    """Wait for something, saying so now and then.
+
+    Raises:
+        RunError: when it has not come by then.
+    """
+    began = time.monotonic()
+    said = began
+    while not there():
+        now = time.monotonic()
+        if now - began > patience_s:
+            msg = f"{what} was not there within {patience_s:g} s; {hint}"
+            raise RunError(msg)
+        if now - said >= _SAY_EVERY_S:
+            said = now
+            _log.info("waiting", extra={"for": what, "since_s": round(now - began)})
+        time.sleep(_PAUSE_S)
+
+
+def answers(url: str) -> bool:
+    """Whether an HTTP GET is answered with success."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310 -- our own server's address
+            return bool(200 <= answer.status < 300)
+    except (urllib.error.URLError, OSError, ValueError):
+        return False
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether somebody accepts connections there."""
+    try:
+        with socket.create_connection((host, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
+def wait_for_platform(profile: Profile, *, api_url: str, host: str, warehouse_port: int) -> None:
+    """Wait for the Prefect server and for the warehouse with its universe.
+
+    Raises:
+        RunError: when one of them has not come by then.
+    """
+    start = f"start it with `spreadwatch up --profile {profile.name}`, or look into {profile.logs}"
+    wait_until(f"the Prefect server at {api_url}", lambda: answers(f"{api_url}/health"), hint=start)
+    wait_until(
+        f"the warehouse on port {warehouse_port}",
+        lambda: profile.universe_file.exists() and listens(host, warehouse_port),
+        hint=start,
+    )
+
+
+async def clear_leftovers() -> tuple[int, int]:
+    """Deal with runs of an earlier life of this process, of which there is one for a server.
+
+    Scheduled runs whose time has passed are removed: one run does what all of them would have done. Runs by hand that
+    still wait are left to be run. Runs that seem to be running have lost their process, and are marked as crashed.
+
+    Returns:
+        How many were removed, and how many marked.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.filters import (
+        FlowRunFilter,
+        FlowRunFilterNextScheduledStartTime,
+        FlowRunFilterState,
+        FlowRunFilterStateType,
+    )
+    from prefect.client.schemas.objects import StateType
+    from prefect.states import Crashed
+
+    late = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.SCHEDULED])),
+        next_scheduled_start_time=FlowRunFilterNextScheduledStartTime(before_=datetime.now(UTC)),
+    )
+    dead = FlowRunFilter(
+        state=FlowRunFilterState(type=FlowRunFilterStateType(any_=[StateType.RUNNING, StateType.PENDING, StateType.CANCELLING]))
+    )
+    async with get_client() as client:
+        stale = [run for run in await _all(client, late) if run.auto_scheduled or "start" in run.tags]
+        for run in stale:
+            await client.delete_flow_run(run.id)
+        lost = await _all(client, dead)
+        for run in lost:
+            await client.set_flow_run_state(run.id, Crashed(message="Its process ended without a word."), force=True)
+    return len(stale), len(lost)
+
+
+async def _all(client: PrefectClient, wanted: FlowRunFilter) -> list[FlowRun]:
+    found: list[FlowRun] = []
+    while True:
+        part = await client.read_flow_runs(flow_run_filter=wanted, limit=_PAGE, offset=len(found))
+        found += part
+        if len(part) < _PAGE:
+            return found
