@@ -72,7 +72,7 @@ def _streams(streams: pl.DataFrame) -> tuple[bool, str]:
     connections = streams.filter(pl.col("stream").str.starts_with("connection:"))
     others = streams.filter(~pl.col("stream").str.starts_with("connection:"))
     down = connections.filter(pl.col("state") != "open")["stream"].str.strip_prefix("connection:").to_list()
-    ok = others.filter(pl.col("state") == "ok").height
+    ok = others.filter(pl.col("state") == "open").height
     text = f"{ok} of {others.height} delivering, {float(others['rate'].sum() or 0):.0f} messages/s"
     if down:
         return False, f"{text}; not connected: {', '.join(down)} (capture keeps trying; `spreadwatch doctor` says what to do)"

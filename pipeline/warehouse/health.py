@@ -48,5 +48,5 @@ class StreamWatch:
     def _stream(self, seen: StreamSeen, clock: Clock) -> StreamReport:
         last_us = None if seen.last_ns is None else seen.last_ns // 1_000
         lag_ms = None if seen.last_ns is None else (clock.recv_ns - seen.last_ns) / 1e6
-        state = "down" if not clock.connected else "waiting" if seen.last_ns is None else "ok"
+        state = "down" if not clock.connected else "silent" if seen.last_ns is None else "open"
         return StreamReport(seen.stream, state, seen.messages, self._rates.get(seen.stream), last_us, lag_ms, 0, clock.recv_ns // 1_000)
