@@ -43,13 +43,21 @@ def bucket(column: str, seconds: str) -> str:
     return f"make_timestamptz(epoch_us({column}) // ({seconds} * 1000000) * ({seconds} * 1000000))"
 
 
-def _complete(ts: str, seconds: str, symbol: str) -> str:
-    """SQL: journal time has passed the bar's end plus lateness, and no open gap touches it."""
+_OPEN_GAPS = """
+    SELECT symbol, list({'from_time': from_time, 'to_time': to_time}) AS open_gaps FROM gaps WHERE state = 'open' GROUP BY symbol
+"""
+
+
+def _complete(ts: str, seconds: str, open_gaps: str) -> str:
+    """SQL: journal time has passed the bar's end plus lateness, and no open gap touches it.
+
+    Written without correlated subqueries, which cost a join over every row; ``open_gaps`` is a column of ``_OPEN_GAPS``.
+    """
+    end = f"{ts} + to_seconds({seconds})"
     return f"""(
-        EXISTS (SELECT 1 FROM journal_clock c
-                WHERE c.ended OR c.journal_time >= {ts} + to_seconds({seconds}) + to_milliseconds(c.lateness_ms))
-        AND NOT EXISTS (SELECT 1 FROM gaps g WHERE g.state = 'open' AND g.symbol = {symbol}
-                        AND g.from_time < {ts} + to_seconds({seconds}) AND g.to_time >= {ts}))"""  # noqa: S608  constant text
+        coalesce((SELECT bool_or(ended) FROM journal_clock)
+                 OR {end} <= (SELECT max(journal_time - to_milliseconds(lateness_ms)) FROM journal_clock), FALSE)
+        AND coalesce(len(list_filter({open_gaps}, lambda g: g.from_time < {end} AND g.to_time >= {ts})), 0) = 0)"""
 
 
 def bars_query(where: str = "TRUE") -> str:
@@ -68,13 +76,15 @@ def bars_query(where: str = "TRUE") -> str:
             SELECT b.symbol, b.timeframe, t.seconds, b.ts
             FROM bars_resampled b JOIN timeframes t ON t.name = b.timeframe WHERE NOT b.complete
         ) WHERE {where}
+    ), gap_lists AS ({_OPEN_GAPS}
     ), moving AS (
-        SELECT symbol, timeframe, ts, {_complete("ts", "seconds", "symbol")} AS complete, * EXCLUDE (symbol, timeframe, seconds, ts)
+        SELECT symbol, timeframe, ts, {_complete("ts", "seconds", "open_gaps")} AS complete,
+               * EXCLUDE (symbol, timeframe, seconds, ts, open_gaps)
         FROM (
             SELECT p.symbol, p.timeframe, p.seconds, p.ts, {_FROM_SECONDS}, max(revision) AS revision
             FROM pending p JOIN bars_1s b ON b.symbol = p.symbol AND b.ts >= p.ts AND b.ts < p.ts + to_seconds(p.seconds)
             GROUP BY p.symbol, p.timeframe, p.seconds, p.ts
-        )
+        ) LEFT JOIN gap_lists USING (symbol)
     ), own AS (
         SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, complete, revision
         FROM bars_resampled b
@@ -94,9 +104,9 @@ def bars_query(where: str = "TRUE") -> str:
         FROM fetched k LEFT JOIN own o ON k.symbol = o.symbol AND k.timeframe = o.timeframe AND k.ts = o.ts
         WHERE o.ts IS NULL OR o.trades < k.trades
     ), seconds AS (
-        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {_complete("ts", "1", "symbol")} AS complete, revision,
+        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {_complete("ts", "1", "open_gaps")} AS complete, revision,
                'tick' AS source
-        FROM (SELECT *, '1s' AS timeframe FROM bars_1s) WHERE {where}
+        FROM (SELECT *, '1s' AS timeframe FROM bars_1s) LEFT JOIN gap_lists USING (symbol) WHERE {where}
     )
     SELECT symbol, timeframe, ts, open, high, low, close, volume, quote_volume, trades, taker_buy_volume,
            CASE WHEN volume > 0 THEN CAST(quote_volume AS DOUBLE) / CAST(volume AS DOUBLE) END AS vwap,
@@ -112,7 +122,14 @@ _SPAN = """
            count(*) FILTER (source = 'kline') AS kline_bars
     FROM bars WHERE timeframe = $timeframe GROUP BY symbol ORDER BY symbol
 """
-_NEWEST = "SELECT max(ts) AS ts FROM bars WHERE timeframe = $timeframe AND symbol IN (SELECT unnest($symbols))"
+# From the three tables, not from the view, which would judge every bar only to take the last one's time.
+_NEWEST = f"""
+    SELECT max(ts) AS ts FROM (
+        SELECT {bucket("max(ts)", "$seconds")} AS ts FROM bars_1s WHERE symbol IN (SELECT unnest($symbols))
+        UNION ALL SELECT max(ts) FROM bars_resampled WHERE timeframe = $timeframe AND symbol IN (SELECT unnest($symbols))
+        UNION ALL SELECT max(ts) FROM klines WHERE timeframe = $timeframe AND closed AND symbol IN (SELECT unnest($symbols))
+    )
+"""  # noqa: S608  constant text
 
 
 def load_bars(
@@ -128,7 +145,7 @@ def load_last_bars(
 ) -> pl.DataFrame:
     """Bars in the last ``count`` intervals up to the newest bar of any of the symbols; empty when there is none."""
     wanted = [symbols] if isinstance(symbols, str) else list(symbols)
-    newest = warehouse.select(_NEWEST, timeframe=timeframe.name, symbols=wanted).item()
+    newest = warehouse.select(_NEWEST, timeframe=timeframe.name, seconds=timeframe.seconds, symbols=wanted).item()
     if newest is None:
         newest = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
     start = newest - timedelta(seconds=timeframe.seconds * (count - 1))
@@ -163,7 +180,7 @@ _RESAMPLE = statement(
     sql=f"""
     DELETE FROM resample_out;
     INSERT INTO resample_out BY NAME
-    SELECT fresh.* EXCLUDE (seconds), {_complete("fresh.ts", "fresh.seconds", "fresh.symbol")} AS complete,
+    SELECT fresh.* EXCLUDE (seconds), {_complete("fresh.ts", "fresh.seconds", "g.open_gaps")} AS complete,
            coalesce(old.revision + CASE WHEN old.complete THEN 1 ELSE 0 END, 0) AS revision
     FROM (
         SELECT s.symbol, s.timeframe, t.seconds, s.ts, {_FROM_TICKS}
@@ -175,7 +192,8 @@ _RESAMPLE = statement(
                               WHERE r.batch = '{{batch}}')
         GROUP BY s.symbol, s.timeframe, t.seconds, s.ts
     ) fresh
-    LEFT JOIN bars_resampled old ON old.symbol = fresh.symbol AND old.timeframe = fresh.timeframe AND old.ts = fresh.ts;
+    LEFT JOIN bars_resampled old ON old.symbol = fresh.symbol AND old.timeframe = fresh.timeframe AND old.ts = fresh.ts
+    LEFT JOIN ({_OPEN_GAPS}) g ON g.symbol = fresh.symbol;
     DELETE FROM bars_resampled b USING stage_resample s
     WHERE s.batch = '{{batch}}' AND b.symbol = s.symbol AND b.timeframe = s.timeframe AND b.ts = s.ts;
     INSERT INTO bars_resampled BY NAME FROM resample_out;
