@@ -12,7 +12,11 @@ from typing import Any
 import panel as pn
 import panel_material_ui as pmui
 import param
+from bokeh.themes import Theme
+from tornado.iostream import StreamClosedError
+from tornado.websocket import WebSocketClosedError
 
+from dashboards.compute import warm_up
 from dashboards.downloads import DownloadHandler
 from dashboards.hub import STATUS, Hub, Status, Topic
 from dashboards.link import Link
@@ -44,6 +48,7 @@ VIEWS: Mapping[str, tuple[str, ViewFactory]] = {
 """Name in the address, title, and what makes it."""
 
 _MAIN_CSS = """
+.scroll-button { display: none; }
 :host { padding: 12px 16px 32px; }
 @media (max-width: 640px) { :host { padding: 8px 8px 24px; } }
 """
@@ -55,6 +60,8 @@ class Dashboard:
     def __init__(self, context: Context, hub: Hub) -> None:
         self._context = context
         document = pn.state.curdoc
+        # What a document's theme names is left alone by Material UI: our figures bring their own colours.
+        document.theme = Theme(json={"attrs": {"Axis": {}, "Grid": {}, "Figure": {}, "Plot": {}}})
         self._session = Session(hub, document)
         location = pn.state.location
         query = {key: str(value) for key, value in (location.query_params if location else {}).items()}
@@ -75,7 +82,7 @@ class Dashboard:
         self._tabs = Segments(
             options=[[name, text] for name, (text, _) in VIEWS.items()], value=self._current, label="Views", kind="tabs", on_pick=self._open
         )
-        self._pill = html(css=pill.css, width=190, sizing_mode="fixed")
+        self._pill = html(css=pill.css, sizing_mode=None)
         self._banner = html(css=banner.css, height=0)
         self._body = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=[_MAIN_CSS])
         self.page = pmui.Page(
@@ -173,9 +180,15 @@ def make_page(context: Context, hub: Hub) -> Callable[[], pmui.Page]:
     return page
 
 
+def _quiet_when_closed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """A tab that was closed while it was being written to is no error."""
+    if not isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
+        loop.default_exception_handler(context)
+
+
 async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None:
     """Serve the dashboard of a profile until ``stop`` is set."""
-    pn.extension(notifications=True, disconnect_notification="", ready_notification="")
+    pn.extension(notifications=True, respect_explicit_sizing=True, disconnect_notification="", ready_notification="")
     context = make_context(profile, settings)
     hub = Hub(Link(profile, Role.READER))
     port = settings.dashboard_port
@@ -197,8 +210,10 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None
         check_unused_sessions=5_000,
         keep_alive=10_000,
     )
+    asyncio.get_running_loop().set_exception_handler(_quiet_when_closed)
     server.start()
     hub.start()
+    context.workers.submit(warm_up)
     _log.info("dashboard serves", extra={"url": base_url(settings.host, port), "profile": profile.name})
     try:
         await stop.wait()

@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboards.tables.pairs import load_legs
-from pipeline.analytics import Aligned, PairFit, Signals, fit_model, signal_series
+from pipeline.analytics import Aligned, PairFit, Signals, fit_model, signal_series, warm
 from pipeline.errors import TooShort
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
+from pipeline.model.universe import Method
 from pipeline.store import Warehouse
 
 LEAST_BARS = 30
@@ -79,6 +80,15 @@ def compute(warehouse: Warehouse, order: Order, *, now: datetime) -> Computed:
         legs.y, legs.x, fit.beta, scale=order.scale, zscore_window=order.zscore_window, correlation_window=order.correlation_window
     )
     return Computed(order, legs, fit, signals, perf_counter() - begun, now)
+
+
+def warm_up() -> None:
+    """Load what a first Compute would wait for: compiled kernels, and the libraries behind the tests."""
+    warm()
+    steps = np.sin(np.arange(120.0) * 1.7) + np.cos(np.arange(120.0) * 0.31)
+    x = 100 + np.cumsum(steps)
+    for method in Method:
+        fit_model(x + np.roll(steps, 3), x, method=method.value)
 
 
 def _tail(legs: Aligned, count: int, *, drop_last: int) -> Aligned:

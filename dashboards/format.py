@@ -15,6 +15,7 @@ __all__ = [
     "decimals_of",
     "escape",
     "number",
+    "p_value",
     "percent",
     "price",
     "short_time",
@@ -79,6 +80,14 @@ def compact(value: float | None) -> str:
             scaled = value / size
             return f"{scaled:.{2 if abs(scaled) < 10 else 1 if abs(scaled) < 100 else 0}f}{suffix}"
     return f"{value:.{0 if value == round(value) else 2}f}"
+
+
+def p_value(p: float | None) -> str:
+    """A p-value: three decimals, and ``< 0.001`` below that."""
+    if missing(p):
+        return NONE
+    assert p is not None  # noqa: S101  for the type checker
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def count(value: float | None) -> str:

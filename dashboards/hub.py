@@ -197,9 +197,10 @@ class Hub:
         if known is None or clock.commit_no != known.commit_no or self._status.state in ("down", "connecting"):
             self._changed_at = now
         moment = Moment(clock, datetime.now(UTC))
-        problem = ""
         for topic, entry in self._due(own=True, commit_no=clock.commit_no):
-            problem = self._read(topic, entry, moment) or problem
+            self._read(topic, entry, moment)
+        with self._lock:
+            problem = next((entry.failed for entry in self._entries.values() if entry.failed), "")
         state = "ended" if clock.ended else "quiet" if now - self._changed_at > _QUIET_S else "ok"
         self._say(Status(state, self._since(state), clock, problem))
 
@@ -219,8 +220,8 @@ class Hub:
                 and (entry.commit_no != commit_no or not own)
             ]
 
-    def _read(self, topic: Topic, entry: _Entry, moment: Moment | None) -> str:
-        """Read one topic and tell its listeners; returns what went wrong, if anything."""
+    def _read(self, topic: Topic, entry: _Entry, moment: Moment | None) -> None:
+        """Read one topic and tell its listeners when it changed."""
         entry.read_at = time.monotonic()
         entry.commit_no = moment.clock.commit_no if moment else 0
         try:
@@ -233,16 +234,15 @@ class Hub:
             if entry.failed != str(error):
                 _log.warning("topic cannot be read", extra={"topic": repr(topic), "error": str(error)})
             entry.failed = str(error)
-            return str(error)
+            return
         entry.failed = ""
         if value is entry.value:
-            return ""
+            return
         with self._lock:
             entry.value = value
             listeners = list(entry.listeners)
         for listener in listeners:
             listener(topic, value)
-        return ""
 
     def _ask(self, read: Callable[[Warehouse], Any]) -> Any:
         self.queries += 1

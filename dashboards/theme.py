@@ -105,8 +105,12 @@ def page_style(badge_colour: str) -> dict[str, object]:
         "& .MuiToolbar-root": {"minHeight": "48px !important", "paddingLeft": "16px", "paddingRight": "12px", "gap": "12px"},
         "& .header .MuiLinearProgress-root": {"display": "none"},
         "& .main": {"backgroundColor": "var(--sw-page)"},
-        "& .main-content": {"overflowX": "hidden", "scrollbarGutter": "stable"},
-        "@media (max-width: 640px)": {"& .MuiToolbar-root": {"paddingLeft": "10px", "paddingRight": "4px", "gap": "6px"}},
+        "& .main-content": {"overflowX": "hidden", "scrollbarWidth": "thin", "scrollbarColor": "var(--sw-line) transparent"},
+        "& .header .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
+        "@media (max-width: 640px)": {
+            "& .header .title": {"display": "none"},
+            "& .MuiToolbar-root": {"paddingLeft": "10px", "paddingRight": "4px", "gap": "2px"},
+        },
     }
 
 

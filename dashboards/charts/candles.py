@@ -8,23 +8,29 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from bokeh.events import MouseLeave
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, CustomJS, DataRange1d, Div, HoverTool, InlineStyleSheet, Label, Node, Span
+from bokeh.models import ColumnDataSource, CustomJS, DataRange1d, Div, InlineStyleSheet, Label, Span
 from numpy.typing import NDArray
 
-from dashboards.charts.figure import feed, make_figure, price_axis, restyle, time_range
+from dashboards.charts.figure import feed, make_figure, point_at, price_axis, restyle, time_range
 from dashboards.tables.bars import Bars
 from dashboards.theme import Palette
 from pipeline.model.timeframe import Timeframe
 
-_COLUMNS = ("ts", "open", "high", "low", "close", "volume", "colour", "fill", "vfill")
+_COLUMNS = ("ts", "open", "high", "low", "close", "middle", "body", "volume", "half", "colour", "fill", "vfill")
 _SHOWN = 140
 
-# `div.tags` is [index under the pointer or null, decimals of the price, message when there are no bars].
+# `div.tags` is [index under the pointer or null, decimals of the price, message when there are no bars, milliseconds of a bar,
+# colour of up, colour of down].
+# The number of bars shown follows the width, so that candles have the same size on a phone and on a wide screen.
 _LEGEND_JS = """
 const d = source.data, n = d.ts.length
-const [at, decimals, message] = div.tags
+const [at, decimals, message, bar, up, down] = div.tags
+let right = null; try { right = figure.inner_width } catch { /* not laid out yet */ }
+if (right && bar) {
+  const shown = bar * Math.max(30, right / 6.3), room = shown * 74 / right
+  if (Math.abs(range.follow_interval - shown) > bar) range.setv({follow_interval: shown, range_padding: room})
+}
 if (n == 0) { div.text = `<div class="msg">${message ?? ""}</div>`; line.visible = false; tag.visible = false; return }
 const i = at == null || at < 0 || at >= n ? n - 1 : at
 const p = (v) => v.toLocaleString("en-US", {minimumFractionDigits: decimals, maximumFractionDigits: decimals})
@@ -36,9 +42,9 @@ const t = new Date(d.ts[i]).toISOString()
 div.text = `<div class="leg ${side}"><span class="t">${t.slice(0, 10)} ${t.slice(11, 19)}</span>`
   + `<span>O <b>${p(d.open[i])}</b></span><span>H <b>${p(d.high[i])}</b></span><span>L <b>${p(d.low[i])}</b></span><span>C <b>${p(d.close[i])}</b></span>`
   + `<span><b>${change >= 0 ? "+" : "\\u2212"}${Math.abs(change).toFixed(2)}%</b></span><span>Vol <b>${v(d.volume[i])}</b></span></div>`
-const last = d.close[n-1], colour = last >= d.open[n-1] ? colours[0] : colours[1]
+const last = d.close[n-1], colour = last >= d.open[n-1] ? up : down
 line.location = last; line.line_color = colour; line.visible = true
-tag.y = last; tag.text = p(last); tag.background_fill_color = colour; tag.visible = true
+tag.x = (right ?? 0) - 3; tag.y = last; tag.text = p(last); tag.background_fill_color = colour; tag.visible = right != null
 """
 
 _LEGEND_CSS = """
@@ -56,73 +62,64 @@ class CandleChart:
     follow_code = "x.have_updated_interactively = false; x.reset(); y.reset()"
     """JavaScript that follows the newest bar again; its arguments are the ranges x and y."""
 
-    def __init__(self, colours: Palette, *, height: int = 440) -> None:
+    def __init__(self, colours: Palette) -> None:
         self._source = ColumnDataSource({name: np.empty(0, np.float64 if name != "colour" else object) for name in _COLUMNS})
         self._range = time_range(60_000, _SHOWN)
-        self._figure = make_figure(self._range, height=height)
+        self._figure = make_figure(self._range, height=None)
         self._colours = colours
         volume_range = DataRange1d(start=0, range_padding=7.0)
         self._figure.extra_y_ranges = {"volume": volume_range}
-        self._volume = self._figure.vbar(
-            x="ts",
-            width=42_000,
-            top="volume",
-            bottom=0,
-            source=self._source,
-            y_range_name="volume",
-            color="colour",
-            line_color=None,
-            fill_alpha="vfill",
-        )
+        # Rectangles rather than vbars: bars that lie outside the frame would be drawn as lines on its edge.
+        self._volume = self._figure.rect(
+            x="ts", y="half", width=42_000, height="volume", source=self._source, y_range_name="volume",
+            fill_color="colour", line_color=None, fill_alpha="vfill",
+        )  # fmt: skip
         self._wicks = self._figure.segment(x0="ts", y0="high", x1="ts", y1="low", source=self._source, color="colour", line_width=1)
-        self._bodies = self._figure.vbar(
+        self._bodies = self._figure.rect(
             x="ts",
+            y="middle",
             width=42_000,
-            top="open",
-            bottom="close",
+            height="body",
             source=self._source,
             line_color="colour",
             fill_color="colour",
             fill_alpha="fill",
         )
         # A hollow body must hide the wick behind it: it is painted with the panel's colour first.
-        self._masks = self._figure.vbar(x="ts", width=42_000, top="open", bottom="close", source=self._source, line_color=None)
+        self._masks = self._figure.rect(x="ts", y="middle", width=42_000, height="body", source=self._source, line_color=None)
         self._figure.renderers = [self._volume, self._wicks, self._masks, self._bodies]
         self._figure.y_range.renderers = [self._wicks]
         volume_range.renderers = [self._volume]
         self._line = Span(dimension="width", location=0, line_dash=[2, 3], line_width=1, visible=False)
         self._figure.add_layout(self._line)
-        frame = Node.frame
         self._tag = Label(
-            x=frame.right, y=0, text="", text_baseline="middle", text_font_size="11px", text_color="#FFFFFF", x_offset=2, padding=4,
+            x=0, x_units="screen", y=0, level="overlay", text="", text_baseline="middle", text_align="right", text_font_size="11px", text_color="#FFFFFF", padding=4,
             border_radius=3, visible=False,
         )  # fmt: skip
         self._figure.add_layout(self._tag)
         self._legend = Div(
-            text="", tags=[None, 2, ""], sizing_mode="stretch_width", margin=0, stylesheets=[InlineStyleSheet(css=_LEGEND_CSS)]
+            text="", tags=[None, 2, "", 0, "", ""], sizing_mode="stretch_width", margin=0, stylesheets=[InlineStyleSheet(css=_LEGEND_CSS)]
         )
         self._connect()
         self._shown: tuple[str, str] | None = None
         self.restyle(colours)
-        self.model = column(self._legend, self._figure, sizing_mode="stretch_width", spacing=0, margin=0)
+        self.model = column(self._legend, self._figure, sizing_mode="stretch_both", spacing=0, margin=0)
 
     def _connect(self) -> None:
-        things = {"source": self._source, "div": self._legend, "line": self._line, "tag": self._tag}
-        self._js = CustomJS(args={**things, "colours": []}, code=_LEGEND_JS)
+        things = {
+            "range": self._range,
+            "figure": self._figure,
+            "source": self._source,
+            "div": self._legend,
+            "line": self._line,
+            "tag": self._tag,
+        }
+        self._js = CustomJS(args=things, code=_LEGEND_JS)
         for event in ("change:data", "patching", "streaming"):
             self._source.js_on_change(event, self._js)
         self._legend.js_on_change("tags", self._js)
-        point = CustomJS(
-            args={"div": self._legend},
-            code="""
-            const i = cb_data.index.indices
-            const at = i.length ? i[0] : null
-            if (div.tags[0] !== at) div.tags = [at, div.tags[1], div.tags[2]]
-            """,
-        )
-        self._figure.add_tools(HoverTool(renderers=[self._wicks], mode="vline", tooltips=None, callback=point))
-        leave = CustomJS(args={"div": self._legend}, code="div.tags = [null, div.tags[1], div.tags[2]]")
-        self._figure.js_on_event(MouseLeave, leave)
+        self._figure.js_on_change("inner_width", self._js)
+        point_at(self._figure, self._source, self._legend)
         # Another symbol or timeframe: forget the zoom and follow the newest bar again.
         self._source.js_on_change("name", CustomJS(args={"x": self.range, "y": self.y_range}, code=self.follow_code))
 
@@ -146,7 +143,7 @@ class CandleChart:
         self._colours = colours
         restyle(self._figure, colours)
         self._masks.glyph.fill_color = colours.panel
-        self._js.args = {**self._js.args, "colours": [colours.up, colours.down]}
+        self._legend.tags = [*self._legend.tags[:4], colours.up, colours.down]
         if len(self._source.data["ts"]):
             data = dict(self._source.data)
             up = np.asarray(data["fill"]) == 0
@@ -156,7 +153,7 @@ class CandleChart:
     def say(self, message: str) -> None:
         """Show a message in place of the bars."""
         self._source.data = {name: np.empty(0, np.float64 if name != "colour" else object) for name in _COLUMNS}
-        self._legend.tags = [None, 2, message]
+        self._tell(2, message, 0)
         self._shown = None
 
     def show(self, bars: Bars) -> None:
@@ -168,19 +165,26 @@ class CandleChart:
         fresh = key != self._shown
         if fresh:
             self._prepare(bars.timeframe)
-        if self._legend.tags[1] != bars.decimals:
-            self._legend.tags = [None, bars.decimals, ""]
+        if self._tell(bars.decimals, "", bars.timeframe.ms):
             price_axis(self._figure, bars.decimals)
         feed(self._source, self._columns(bars), whole=fresh)
         if fresh:
             self._shown = key
             self._source.name = "|".join(key)
 
+    def _tell(self, decimals: int, message: str, bar_ms: int) -> bool:
+        """What the browser's part needs to know; whether that is news."""
+        tags = [decimals, message, bar_ms, self._colours.up, self._colours.down]
+        news = self._legend.tags[1:] != tags
+        if news:
+            self._legend.tags = [None, *tags]
+        return news
+
     def _prepare(self, timeframe: Timeframe) -> None:
         for glyph in (self._volume.glyph, self._bodies.glyph, self._masks.glyph):
             glyph.width = timeframe.ms * 0.7
         self._range.follow_interval = timeframe.ms * _SHOWN
-        self._range.range_padding = timeframe.ms * _SHOWN * 0.04
+        self._range.range_padding = timeframe.ms * _SHOWN * 0.09
         self._range.min_interval = timeframe.ms * 8
 
     def _columns(self, bars: Bars) -> dict[str, NDArray[Any]]:
@@ -191,7 +195,10 @@ class CandleChart:
             "high": bars.high,
             "low": bars.low,
             "close": bars.close,
+            "middle": (bars.open + bars.close) / 2,
+            "body": np.abs(bars.close - bars.open),
             "volume": bars.volume,
+            "half": bars.volume / 2,
             "colour": np.where(up, self._colours.up, self._colours.down).astype(object),
             "fill": np.where(up, 0.0, 1.0),
             "vfill": np.where(up, 0.28, 0.42),

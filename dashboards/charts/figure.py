@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from bokeh.events import MouseLeave, MouseMove
 from bokeh.models import (
     ColumnDataSource,
     CrosshairTool,
+    CustomJS,
     DataRange1d,
     DatetimeTickFormatter,
     NumeralTickFormatter,
@@ -27,16 +29,16 @@ RIGHT = 84
 def time_range(bar_ms: float, shown: int) -> DataRange1d:
     """A range that follows the newest bar until somebody zooms."""
     return DataRange1d(
-        follow="end", follow_interval=bar_ms * shown, range_padding=bar_ms * max(3.0, shown * 0.04), range_padding_units="absolute"
+        follow="end", follow_interval=bar_ms * shown, range_padding=bar_ms * max(3.0, shown * 0.09), range_padding_units="absolute"
     )
 
 
-def make_figure(x_range: DataRange1d, *, height: int, crosshair: Span | None = None, min_interval: float | None = None) -> Any:
-    """An empty figure with our manners; ``crosshair`` is shared by figures that are read together."""
+def make_figure(x_range: DataRange1d, *, height: int | None, crosshair: Span | None = None, min_interval: float | None = None) -> Any:
+    """An empty figure with our manners, as high as its place without a ``height``; figures that are read together share ``crosshair``."""
     y_range = DataRange1d(range_padding=0.12)
     made = figure(
         height=height,
-        sizing_mode="stretch_width",
+        sizing_mode="stretch_width" if height else "stretch_both",
         x_axis_type="datetime",
         y_axis_location="right",
         x_range=x_range,
@@ -66,9 +68,32 @@ def make_figure(x_range: DataRange1d, *, height: int, crosshair: Span | None = N
         months="%b %Y",
     )
     made.xaxis.ticker.desired_num_ticks = 8
+    made.js_on_change("border_fill_color", CustomJS(args={"made": made}, code=_CLEAR_JS))
     if min_interval:
         x_range.min_interval = min_interval
     return made
+
+
+_POINT_JS = """
+const ts = source.data.ts, n = ts.length
+let low = 0, high = n - 1
+while (low < high) { const middle = (low + high) >> 1; if (ts[middle] < cb_obj.x) low = middle + 1; else high = middle }
+const at = n == 0 ? null : low > 0 && cb_obj.x - ts[low-1] < ts[low] - cb_obj.x ? low - 1 : low
+if (div.tags[0] !== at) div.tags = [at, ...div.tags.slice(1)]
+"""
+
+
+def point_at(made: Any, source: ColumnDataSource, div: Any) -> None:
+    """Keep in ``div.tags[0]`` the row that is nearest in time to the pointer, None when it is outside; all of it in the browser."""
+    made.js_on_event(MouseMove, CustomJS(args={"source": source, "div": div}, code=_POINT_JS))
+    made.js_on_event(MouseLeave, CustomJS(args={"div": div}, code="div.tags = [null, ...div.tags.slice(1)]"))
+
+
+# Bokeh clears the canvas half a pixel off, so that a lighter border would keep a line of the darker one.
+_CLEAR_JS = """
+const view = Bokeh.index.find_one_by_id(made.id), layer = view?.canvas_view?.primary
+if (layer?.canvas) layer.undo_transform((ctx) => ctx.clearRect(0, 0, layer.canvas.width, layer.canvas.height))
+"""
 
 
 def price_axis(made: Any, decimals: int) -> None:
@@ -82,6 +107,7 @@ def restyle(made: Any, colours: Palette) -> None:
     made.border_fill_color = colours.panel
     made.outline_line_color = None
     made.grid.grid_line_color = colours.grid
+    made.grid.grid_line_alpha = 1
     for axis in made.axis:
         axis.axis_line_color = None
         axis.major_tick_line_color = None

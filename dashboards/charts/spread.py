@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 from bokeh.layouts import column
-from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, Div, HoverTool, InlineStyleSheet, Range1d, Span
+from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, Div, InlineStyleSheet, Range1d, Span
 from numpy.typing import NDArray
 
-from dashboards.charts.figure import feed, make_figure, restyle, time_range
+from dashboards.charts.figure import feed, make_figure, point_at, restyle, time_range
 from dashboards.theme import Palette
 from pipeline.analytics.reading import RICH, STRONG, WEAK
 
@@ -100,14 +100,8 @@ class SpreadChart:
             for event in ("change:data", "patching", "streaming"):
                 source.js_on_change(event, legend)
         self._legend.js_on_change("tags", legend)
-        for figure, line in zip(self._figures, self._lines, strict=True):
-            point = CustomJS(
-                args={"div": self._legend},
-                code="const i = cb_data.index.line_indices?.length ? cb_data.index.line_indices : cb_data.index.indices;"
-                "const at = i.length ? i[0] : null; if (div.tags[0] !== at) div.tags = [at]",
-            )
-            figure.add_tools(HoverTool(renderers=[line], mode="vline", tooltips=None, line_policy="nearest", callback=point))
-            figure.js_on_event("mouseleave", CustomJS(args={"div": self._legend}, code="div.tags = [null]"))
+        for figure in self._figures:
+            point_at(figure, self._source, self._legend)
         again = CustomJS(
             args={"x": self._range, "y": [self._spread.y_range, self._zscore.y_range]},
             code="x.have_updated_interactively = false; x.reset(); for (const r of y) r.reset()",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dashboards.format import NONE, age, compact, escape, number, significant, time_text
+from dashboards.format import NONE, age, compact, escape, number, p_value, significant, time_text
 from pipeline.analytics.reading import read_correlation, read_half_life, read_r_squared, read_zscore
-from pipeline.analytics.verdict import Outcome, p_text, verdict
+from pipeline.analytics.verdict import Outcome, verdict
 
 CSS = """
 .tiles { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 1px; background: var(--sw-line); }
@@ -24,7 +24,7 @@ CSS = """
 .verdict h2 { font-size: 16px; line-height: 26px; }
 .verdict .say { margin: 6px 0 12px; line-height: 1.5; }
 .test { border-top: 1px solid var(--sw-line); padding: 11px 0; }
-.test .name { display: flex; justify-content: space-between; gap: 8px; font-size: 12px; color: var(--sw-strong); font-weight: 500; }
+.test .name { display: flex; align-items: center; justify-content: space-between; gap: 8px; font-size: 12px; color: var(--sw-strong); font-weight: 500; }
 .test dl { display: grid; grid-template-columns: auto auto auto; gap: 2px 12px; margin: 7px 0; font-size: 12px; }
 .test dl div { display: flex; flex-direction: column; } .test dt { color: var(--sw-faint); font-size: 11px; } .test dd { margin: 0; color: var(--sw-text); }
 .basis { border-top: 1px solid var(--sw-line); padding-top: 11px; font-size: 12px; line-height: 1.6; color: var(--sw-faint); }
@@ -111,8 +111,8 @@ def _test(name: str, role: str, stat: float | None, p: float | None, lag: int | 
     if p is None:
         finding, colour = "undefined", "faint"
     else:
-        finding, colour = ("stationary", "up") if p < significance else ("not shown stationary", "down")
-    values = [("statistic", number(stat, 3)), ("p-value", NONE if p is None else p_text(p))]
+        finding, colour = ("stationary", "up") if p < significance else ("no evidence", "down")
+    values = [("statistic", number(stat, 3)), ("p-value", p_value(p))]
     if lag is not None:
         values.append(("lags (AIC)", str(lag)))
     listed = "".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in values)
@@ -124,8 +124,9 @@ def _test(name: str, role: str, stat: float | None, p: float | None, lag: int | 
 
 def _after(sentence: str) -> str:
     """A reading without the number that stands above it already."""
-    head, mark, tail = sentence.partition(": ")
-    return escape((tail if mark else head)[:1].upper() + (tail if mark else head)[1:])
+    head, mark, rest = sentence.partition(", ") if "," in sentence.partition(":")[0] else sentence.partition(": ")
+    text = rest if mark else head
+    return escape(text[:1].upper() + text[1:])
 
 
 def _scale(scale: str) -> str:

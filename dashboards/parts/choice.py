@@ -46,7 +46,7 @@ export function render({ model }) {
 """
 
 _CSS = """
-:host { min-width: 0; }
+:host { min-width: 0; flex: 0 1 auto !important; max-width: 100%; overflow: hidden; }
 .row { display: flex; gap: 2px; overflow-x: auto; scrollbar-width: none; }
 button { font: inherit; border: 0; background: transparent; color: var(--sw-faint); cursor: pointer; white-space: nowrap; }
 button:hover { color: var(--sw-strong); }
@@ -55,6 +55,7 @@ button:hover { color: var(--sw-strong); }
 .row.tabs { gap: 4px; }
 .row.tabs button { font-size: 13px; font-weight: 500; padding: 0 12px; height: 44px; border-bottom: 2px solid transparent; border-top: 2px solid transparent; }
 .row.tabs button.on { color: var(--sw-strong); border-bottom-color: var(--sw-accent); }
+@media (max-width: 640px) { .row.tabs { gap: 0; } .row.tabs button { padding: 0 7px; font-size: 12.5px; } }
 """
 
 

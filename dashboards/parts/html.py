@@ -16,6 +16,20 @@ def html(text: str = "", *, css: str = "", **params: Any) -> pn.pane.HTML:
     return pn.pane.HTML(text, stylesheets=[BASE_CSS + css], **params)
 
 
+def grid(*parts: Viewable, css: str, name: str) -> pn.Column:
+    """Parts on a CSS grid; ``css`` says which under ``:host(.name)``."""
+    return pn.Column(*parts, css_classes=[name], stylesheets=[_NO_BUTTON + css], sizing_mode="stretch_width", margin=0)
+
+
+def stack(*parts: Viewable) -> pn.Column:
+    """Parts below one another with the space between cards."""
+    return pn.Column(*parts, stylesheets=[_NO_BUTTON], sizing_mode="stretch_width", margin=0, styles={"gap": "12px"})
+
+
+# A column's hidden button to scroll down would take a cell of the grid.
+_NO_BUTTON = ".scroll-button { display: none; }"
+
+
 def card(*parts: Viewable, **params: Any) -> pn.Column:
     """An outlined card; a column that fills the width unless told otherwise."""
     params = {"sizing_mode": "stretch_width", "margin": 0, **params}

@@ -23,7 +23,7 @@ def _styled(css: str) -> Callable[[Callable[..., str]], Any]:
 
 @_styled(
     """
-.b { display: inline-block; margin-top: 12px; font-size: 11px; font-weight: 700; letter-spacing: .08em; line-height: 20px; padding: 0 9px; border-radius: 4px; }
+.b { display: inline-block; margin: 12px 8px 0 0; font-size: 11px; font-weight: 700; letter-spacing: .08em; line-height: 20px; padding: 0 9px; border-radius: 4px; }
 """
 )
 def badge(profile: Profile) -> str:
@@ -39,10 +39,10 @@ def badge(profile: Profile) -> str:
 
 @_styled(
     """
-.p { display: flex; align-items: center; justify-content: flex-end; gap: 8px; font-size: 12px; white-space: nowrap; color: var(--sw-text); height: 44px; }
+.p { margin-left: auto; display: flex; align-items: center; justify-content: flex-end; gap: 8px; font-size: 12px; white-space: nowrap; color: var(--sw-text); height: 44px; }
 .p i { width: 8px; height: 8px; border-radius: 50%; background: currentColor; flex: none; }
-.p span { color: var(--sw-text); }
-@media (max-width: 900px) { .long { display: none; } }
+.p .up { color: var(--sw-up); } .p .down { color: var(--sw-down); } .p .warn { color: var(--sw-warn); } .p .accent { color: var(--sw-accent); }
+@media (max-width: 900px) { .long { display: none; } } @media (max-width: 640px) { .p span { display: none; } .p { padding: 0 2px 0 6px; } }
 """
 )
 def pill(status: Status, profile: Profile) -> str:
@@ -57,7 +57,7 @@ def pill(status: Status, profile: Profile) -> str:
     time = f"{status.clock.journal_time:%H:%M:%S}" if status.clock else "--:--:--"
     day = "" if profile.kind is Kind.LIVE or status.clock is None else f"{status.clock.journal_time:%Y-%m-%d} "
     return (
-        f'<div class="p {colour}" role="status" title="{word}; journal time {day}{time} UTC"><i></i><span class="long">{word}</span>'
+        f'<div class="p" role="status" title="{word}; journal time {day}{time} UTC"><i class="{colour}"></i><span class="long">{word}</span>'
         f"<span>{time} UTC</span></div>"
     )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
 import param
 from panel.custom import JSComponent
 
+from dashboards.parts.tasks import start
 from dashboards.theme import BASE_CSS
 
 _ESM = """
@@ -24,7 +26,7 @@ export function render({ model }) {
   const known = new Map()
 
   const spark = (values) => {
-    const ns = "http://www.w3.org/2000/svg", w = 76, h = 22
+    const ns = "http://www.w3.org/2000/svg", w = 64, h = 22
     const svg = document.createElementNS(ns, "svg")
     svg.setAttribute("viewBox", `0 0 ${w} ${h}`)
     svg.setAttribute("width", w); svg.setAttribute("height", h); svg.setAttribute("aria-hidden", "true")
@@ -157,7 +159,7 @@ td.wraps { white-space: normal; line-height: 1.4; min-width: 220px; }
 tr.click { cursor: pointer; } tr.click:hover td { background: color-mix(in srgb, var(--sw-accent) 6%, transparent); }
 tr.on td { background: color-mix(in srgb, var(--sw-accent) 12%, transparent); }
 tr.on td:first-child { box-shadow: inset 3px 0 0 var(--sw-accent); }
-tr.off td { opacity: .55; }
+tr.off td:not(:last-child) { opacity: .55; }
 .sub { display: block; font-size: 11px; color: var(--sw-faint); margin-top: 1px; }
 .sup { stroke: var(--sw-up); stroke-width: 1.3; } .sdown { stroke: var(--sw-down); stroke-width: 1.3; }
 svg { display: block; }
@@ -171,7 +173,7 @@ button.sort:hover { color: var(--sw-strong); }
 @keyframes fd { from { background: color-mix(in srgb, var(--sw-down) 26%, transparent); } }
 td.fu { animation: fu .8s ease-out; } td.fd { animation: fd .8s ease-out; }
 @media (prefers-reduced-motion: reduce) { td.fu, td.fd { animation: none; } }
-@media (max-width: 640px) { .hs { display: none; } }
+@media (max-width: 640px) { .hs { display: none; } td.wraps { min-width: 120px; } td, th { padding-left: 6px; padding-right: 6px; } }
 @media (max-width: 1100px) { .hm { display: none; } }
 """
 
@@ -199,7 +201,9 @@ class LiveTable(JSComponent):
         super().__init__(**{"sizing_mode": "stretch_width", "margin": 0, **params})
         self._on_action = on_action
 
-    def _handle_msg(self, data: Any) -> Any:
-        if self._on_action is not None and isinstance(data, dict):
-            return self._on_action(str(data.get("action")), str(data.get("id")))
-        return None
+    def _handle_msg(self, data: Any) -> None:
+        if self._on_action is None or not isinstance(data, dict):
+            return
+        asked = self._on_action(str(data.get("action")), str(data.get("id")))
+        if inspect.iscoroutine(asked):
+            start(asked)

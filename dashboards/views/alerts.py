@@ -8,13 +8,13 @@ import secrets
 from datetime import UTC, datetime
 from typing import Any
 
-import panel as pn
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from dashboards.format import age, escape, short_time, significant
 from dashboards.hub import STATUS, Status, Topic
-from dashboards.parts.html import card, html, title
+from dashboards.parts.fields import FIELD
+from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.table import LiveTable
 from dashboards.tables.alerts import Alerts, AlertsTopic
 from dashboards.theme import Palette
@@ -72,7 +72,7 @@ class AlertsView:
         self._timeframes = {timeframe.name: timeframe for timeframe in self._context.timeframes}
         self._make_form()
         self._live = LiveTable(
-            columns=[{"title": "State"}, {"title": "Series"}, {"title": "Rule"}, {"title": "Value", "align": "right"},
+            columns=[{"title": "State"}, {"title": "Series"}, {"title": "Rule", "hide": "s"}, {"title": "Value", "align": "right"},
                      {"title": "For", "align": "right", "hide": "s"}, {"title": "", "align": "right"}],
             label="State of every alert", on_action=self._acted,
             empty="<b>Nothing is watched yet</b>Create a rule: its state shows here within a second.",
@@ -89,23 +89,22 @@ class AlertsView:
         self.opened(desk.query)
 
     def _make_form(self) -> None:
-        small: dict[str, Any] = {"size": "small", "margin": 0, "sizing_mode": "stretch_width"}
         names = {METRICS[metric].label: metric.value for metric in Metric}
-        self._metric = pmui.Select(label="Watch", options=names, value=Metric.ZSCORE.value, **small)
-        self._target = pmui.Select(label="Of", options=[_EVERY], value=_EVERY, **small)
+        self._metric = pmui.Select(label="Watch", options=names, value=Metric.ZSCORE.value, **FIELD)
+        self._target = pmui.Select(label="Of", options=[_EVERY], value=_EVERY, **FIELD)
         self._frame = pmui.Select(
-            label="Timeframe", options=list(self._timeframes), value="1m" if "1m" in self._timeframes else None, **small
+            label="Timeframe", options=list(self._timeframes), value="1m" if "1m" in self._timeframes else None, **FIELD
         )
-        self._bars = pmui.IntInput(label="Over bars", value=1, start=1, end=10_000, visible=False, **small)
-        self._condition = pmui.Select(label="Fires when", options=_CONDITIONS, value=Condition.ABOVE.value, **small)
-        self._threshold = pmui.TextInput(label="Threshold", value="2", **small)
-        self._lower = pmui.TextInput(label="Lower end (empty: mirrored)", value="", visible=False, **small)
-        self._recovery = pmui.TextInput(label="Recovers at (optional)", value="0.5", **small)
-        self._for = pmui.TextInput(label="Held for (seconds)", value="0", **small)
-        self._severity = pmui.Select(label="Severity", options=[s.value for s in Severity], value=Severity.WARNING.value, **small)
-        self._name = pmui.TextInput(label="Name (optional)", value="", css_classes=["wide"], **small)
+        self._bars = pmui.IntInput(label="Over bars", value=1, start=1, end=10_000, visible=False, **FIELD)
+        self._condition = pmui.Select(label="Fires when", options=_CONDITIONS, value=Condition.ABOVE.value, **FIELD)
+        self._threshold = pmui.TextInput(label="Threshold", value="2", **FIELD)
+        self._lower = pmui.TextInput(label="Lower end (empty: mirrored)", value="", visible=False, **FIELD)
+        self._recovery = pmui.TextInput(label="Recovers at (optional)", value="0.5", **FIELD)
+        self._for = pmui.TextInput(label="Held for (seconds)", value="0", **FIELD)
+        self._severity = pmui.Select(label="Severity", options=[s.value for s in Severity], value=Severity.WARNING.value, **FIELD)
+        self._name = pmui.TextInput(label="Name (optional)", value="", css_classes=["wide"], **FIELD)
         self._create = pmui.Button(
-            name="Create rule", variant="contained", color="primary", margin=0, sizing_mode="stretch_width", css_classes=["wide"], height=40
+            name="Create rule", variant="contained", color="primary", margin=0, sizing_mode="stretch_width", css_classes=["wide"], height=38
         )
         self._say = html(css=_SAY_CSS, css_classes=["wide"])
         self._metric.param.watch(self._metric_picked, "value")
@@ -128,18 +127,15 @@ class AlertsView:
         self._metric_picked()
 
     def _layout(self) -> Viewable:
-        form = pn.Column(
+        form = grid(
             self._metric, self._target, self._frame, self._condition, self._threshold, self._lower, self._bars, self._recovery, self._for,
             self._severity, self._name, self._say, self._create,
-            css_classes=["sw-rule"], stylesheets=[_FORM_CSS], sizing_mode="stretch_width", margin=0,
+            css=_FORM_CSS, name="sw-rule",
         )  # fmt: skip
-        right = pn.Column(
-            card(title("Now"), self._live), card(title("Rules"), self._rules), card(title("History"), self._history),
-            sizing_mode="stretch_width", margin=0, styles={"gap": "12px"},
+        right = stack(
+            card(title("Now"), self._live), card(title("Rules"), self._rules), card(title("History"), self._history)
         )  # fmt: skip
-        return pn.Column(
-            card(title("New rule"), form), right, css_classes=["sw-alerts"], stylesheets=[_SPLIT_CSS], sizing_mode="stretch_width", margin=0
-        )
+        return grid(card(title("New rule"), form), right, css=_SPLIT_CSS, name="sw-alerts")
 
     # ------------------------------------------------------------------------------------------------ the tab
 
@@ -312,7 +308,7 @@ class AlertsView:
                 {"t": state.phase.value, "chip": _PHASES[state.phase]},
                 {"t": state.series, "c": "strong"},
                 rule.name,
-                {"t": significant(state.value, 4)},
+                {"t": significant(state.value, 4) + (f" {rule.facts.unit}" if rule.facts.unit and state.value is not None else "")},
                 {"t": age(since), "c": "faint"},
                 told,
             ],

@@ -15,10 +15,11 @@ from panel.viewable import Viewable
 
 from dashboards.format import NONE, count, escape, time_text
 from dashboards.parts.choice import Segments
-from dashboards.parts.html import card, html, title
+from dashboards.parts.fields import FIELD
+from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.table import LiveTable
+from dashboards.parts.tasks import start
 from dashboards.theme import Palette
-from dashboards.views.pair import FORM_CSS
 from dashboards.views.view import Desk
 from pipeline.errors import SpreadwatchError
 from pipeline.store.export import TABLES, Filter, Format, Selection, count_rows, read_rows
@@ -26,6 +27,10 @@ from pipeline.store.export import TABLES, Filter, Format, Selection, count_rows,
 _ALL = "all"
 _PREVIEW = 12
 
+FORM_CSS = """
+:host(.sw-form) { display: grid !important; grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 12px 10px; padding: 4px 14px 14px; max-width: 960px; }
+@media (max-width: 640px) { :host(.sw-form) { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
+"""
 _FOOT_CSS = """
 .foot { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 16px; padding: 0 14px 14px; min-height: 54px; }
 .go { display: inline-block; padding: 0 18px; line-height: 38px; border-radius: 6px; background: var(--sw-accent); color: #fff; font-weight: 500; font-size: 13.5px; }
@@ -45,30 +50,26 @@ class ExportView:
         universe = self._context.universe
         self._symbols = list(universe.symbols)
         self._pairs = [str(spec.pair) for spec in universe.pairs]
-        small: dict[str, Any] = {"size": "small", "margin": 0, "sizing_mode": "stretch_width"}
-        self._table = pmui.Select(label="Table", options=list(TABLES), value="bars", **small)
-        self._symbol = pmui.Select(label="Symbol", options=[_ALL, *self._symbols], value=self._symbols[0], **small)
+        self._table = pmui.Select(label="Table", options=list(TABLES), value="bars", **FIELD)
+        self._symbol = pmui.Select(label="Symbol", options=[_ALL, *self._symbols], value=self._symbols[0], **FIELD)
         frames = [timeframe.name for timeframe in self._context.timeframes]
-        self._frame = pmui.Select(label="Timeframe", options=[_ALL, *frames], value="1m" if "1m" in frames else frames[0], **small)
-        self._from = pmui.TextInput(label="From (UTC, inclusive)", placeholder="YYYY-MM-DD HH:MM", value="", **small)
-        self._to = pmui.TextInput(label="To (UTC, exclusive)", placeholder="YYYY-MM-DD HH:MM", value="", **small)
+        self._frame = pmui.Select(label="Timeframe", options=[_ALL, *frames], value="1m" if "1m" in frames else frames[0], **FIELD)
+        self._from = pmui.TextInput(label="From (UTC)", placeholder="YYYY-MM-DD HH:MM", value="", **FIELD)
+        self._to = pmui.TextInput(label="Before (UTC)", placeholder="YYYY-MM-DD HH:MM", value="", **FIELD)
         self._form = Segments(
             options=[[form.value, _NAMES[form]] for form in Format], value=Format.CSV.value, label="Format", on_pick=self._changed
         )
         self._foot = html(css=_FOOT_CSS)
         self._meaning = html('<div class="note" style="padding:0 14px 10px"></div>')
         self._preview = LiveTable(label="Preview", empty="<b>No rows</b>Nothing matches; widen the range or choose another symbol.")
-        form = pn.Column(
+        form = grid(
             self._table, self._symbol, self._frame, self._from, self._to,
-            css_classes=["sw-form"], stylesheets=[FORM_CSS], sizing_mode="stretch_width", margin=0,
+            css=FORM_CSS, name="sw-form",
         )  # fmt: skip
         row = pn.Row(self._form, margin=(0, 0, 8, 12))
-        self._panel = pn.Column(
+        self._panel = stack(
             card(title("Export", "exact decimals, times in UTC with microseconds"), form, self._meaning, row, self._foot),
             card(title("Preview", f"the first {_PREVIEW} rows"), self._preview),
-            sizing_mode="stretch_width",
-            margin=0,
-            styles={"gap": "12px"},
         )
         self._table.param.watch(self._table_picked, "value")
         for widget in (self._symbol, self._frame, self._from, self._to):
@@ -147,8 +148,7 @@ class ExportView:
         self._desk.session.later(lambda: self._start(selection, asked))
 
     def _start(self, selection: Selection, asked: int) -> None:
-        task = asyncio.ensure_future(self._look(selection, asked))
-        task.add_done_callback(lambda done: done.exception())
+        start(self._look(selection, asked))
 
     async def _look(self, selection: Selection, asked: int) -> None:
         if asked != self._asked:  # something else was chosen meanwhile

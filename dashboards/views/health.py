@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-import panel as pn
 from panel.viewable import Viewable
 
 from dashboards.format import NONE, age, compact, count, escape, number, short_time, time_text
 from dashboards.hub import STATUS, Status, Topic
 from dashboards.parts.cards import CSS as TILE_CSS
-from dashboards.parts.html import card, html, title
+from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.table import LiveTable
 from dashboards.tables.flow_runs import FlowRun, FlowRuns, FlowRunsTopic
 from dashboards.tables.health import Health, HealthTopic
@@ -19,6 +19,7 @@ from dashboards.views.view import Desk
 from pipeline import __version__
 
 _STREAMS = {"open": "up", "silent": "warn", "down": "down", "stale": "warn", "connecting": "faint"}
+_CONNECTION = "connection:"
 _GAPS = {"open": "warn", "refilled": "up", "halt": "faint", "unrecoverable": "down"}
 _RUNS = {"COMPLETED": "up", "RUNNING": "accent", "FAILED": "down", "CRASHED": "down", "CANCELLED": "faint", "PENDING": "faint"}
 
@@ -39,7 +40,7 @@ class HealthView:
         self._tiles = html(css=TILE_CSS)
         self._streams = LiveTable(
             columns=[{"title": "Stream"}, {"title": "State"}, {"title": "Rate /s", "align": "right"}, {"title": "Messages", "align": "right", "hide": "s"},
-                     {"title": "Last", "align": "right"}, {"title": "Lag", "align": "right", "hide": "s"}, {"title": "Reconnects", "align": "right", "hide": "s"}],
+                     {"title": "Last message", "align": "right"}, {"title": "Reconnects", "align": "right", "hide": "s"}],
             label="Streams", empty="<b>No stream has been heard of</b>Capture tells of its streams once a second; start it with <code>spreadwatch up</code>.",
         )  # fmt: skip
         self._gaps = LiveTable(
@@ -61,16 +62,12 @@ class HealthView:
 
     def _layout(self) -> Viewable:
         link = f'<a href="{escape(self._context.prefect_url)}" target="_blank" rel="noopener">Open the Prefect UI ↗</a>'
-        gap = {"gap": "12px"}
-        left = pn.Column(
-            card(title("Streams"), self._streams), card(title("Gap ledger"), self._gaps), sizing_mode="stretch_width", margin=0, styles=gap
-        )
-        right = pn.Column(
-            card(title("Flow runs", link), self._runs), card(title("Landed lines"), self._landed), card(title("Tables"), self._rows),
-            sizing_mode="stretch_width", margin=0, styles=gap,
+        left = stack(card(title("Streams"), self._streams), card(title("Gap ledger"), self._gaps))
+        right = stack(
+            card(title("Flow runs", link), self._runs), card(title("Landed lines"), self._landed), card(title("Tables"), self._rows)
         )  # fmt: skip
-        split = pn.Column(left, right, css_classes=["sw-health"], stylesheets=[_SPLIT_CSS], sizing_mode="stretch_width", margin=0)
-        return pn.Column(card(self._tiles), split, sizing_mode="stretch_width", margin=0, styles=gap)
+        split = grid(left, right, css=_SPLIT_CSS, name="sw-health")
+        return stack(card(self._tiles), split)
 
     # ------------------------------------------------------------------------------------------------ the tab
 
@@ -133,18 +130,19 @@ class HealthView:
 
     def _draw_health(self, health: Health) -> None:
         now = health.time
-        streams = sorted(health.streams.iter_rows(named=True), key=lambda row: (row["state"] == "open", row["stream"]))
+        streams = sorted(
+            health.streams.iter_rows(named=True), key=lambda row: (row["state"] == "open", not _is_connection(row["stream"]), row["stream"])
+        )
         self._streams.rows = [
             {
                 "id": row["stream"],
                 "cells": [
-                    {"t": row["stream"], "c": "strong"},
+                    {"t": _stream_name(row["stream"]), "c": "strong"},
                     {"t": row["state"], "chip": _STREAMS.get(row["state"], "faint")},
                     number(row["rate"], 1),
-                    count(row["messages"]),
-                    {"t": age((now - row["last_message_at"]).total_seconds()) if row["last_message_at"] else NONE},
-                    {"t": NONE if row["lag_ms"] is None else f"{number(row['lag_ms'], 0)} ms"},
-                    {"t": str(row["reconnects"]), "c": "warn" if row["reconnects"] else "faint"},
+                    NONE if _is_connection(row["stream"]) else count(row["messages"]),
+                    _last_heard(row, now),
+                    {"t": str(row["reconnects"]) if _is_connection(row["stream"]) else NONE, "c": "warn" if row["reconnects"] else "faint"},
                 ],
             }
             for row in streams
@@ -197,6 +195,22 @@ class HealthView:
                 {"t": run.name, "href": f"{self._context.prefect_url}/runs/flow-run/{run.run_id}", "target": "_blank"},
             ],
         }
+
+
+def _is_connection(stream: str) -> bool:
+    return stream.startswith(_CONNECTION)
+
+
+def _stream_name(stream: str) -> str:
+    return f"{stream.removeprefix(_CONNECTION)} connection" if _is_connection(stream) else stream
+
+
+def _last_heard(row: dict[str, Any], now: datetime) -> str:
+    time = row["last_message_at"]
+    if time is None:
+        return NONE
+    passed = age((now - time).total_seconds())
+    return f"since {passed}" if _is_connection(row["stream"]) else f"{passed} ago"
 
 
 def _bytes(value: int | None) -> str:

@@ -13,7 +13,7 @@ from dashboards.charts.candles import CandleChart
 from dashboards.format import NONE, age, compact, count, number, percent, price, time_text
 from dashboards.hub import Topic
 from dashboards.parts.choice import Segments
-from dashboards.parts.html import card, html, title
+from dashboards.parts.html import card, grid, html, title
 from dashboards.parts.table import LiveTable
 from dashboards.tables.bars import Bars, BarsTopic, Span, SpanTopic
 from dashboards.tables.market import Market, MarketTopic, Symbol
@@ -23,11 +23,11 @@ from pipeline.model.timeframe import Timeframe
 
 _COLUMNS = [
     {"title": "Symbol", "sortable": True},
-    {"title": "24 h", "hide": "x"},
+    {"title": "24 h"},
     {"title": "Last", "align": "right", "flash": True},
     {"title": "Change", "align": "right", "sortable": True},
-    {"title": "Spread", "align": "right", "sortable": True},
-    {"title": "Age", "align": "right"},
+    {"title": "Spread", "align": "right", "sortable": True, "hide": "s"},
+    {"title": "Age", "align": "right", "hide": "s"},
 ]
 _STALE_S = 30.0
 _CELLS = 120
@@ -42,15 +42,18 @@ _HEAD_CSS = """
 """
 
 _STRIP_CSS = """
-.strip { padding: 8px 14px 12px; border-top: 1px solid var(--sw-line); min-height: 62px; }
+.strip { padding: 8px 14px 12px; border-top: 1px solid var(--sw-line); min-height: 56px; }
 .cells { display: flex; height: 8px; border-radius: 3px; overflow: hidden; background: var(--sw-grid); }
 .cells i { flex: 1; } .c2 { background: var(--sw-accent); } .c1 { background: color-mix(in srgb, var(--sw-accent) 45%, var(--sw-grid)); }
 .c0 { background: var(--sw-warn); } .cx { background: transparent; }
 .row { display: flex; flex-wrap: wrap; gap: 2px 16px; margin-top: 8px; font-size: 12px; color: var(--sw-faint); }
 .row b { font-weight: 500; color: var(--sw-text); }
 .key::before { content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 2px; margin-right: 5px; background: var(--k); }
-@media (max-width: 640px) { .strip { min-height: 118px; } }
+@media (max-width: 640px) { .strip { min-height: 96px; } }
 """
+
+
+_PLACE_CSS = ":host { height: clamp(360px, calc(100vh - 312px), 760px) !important; flex: none !important; }"
 
 
 class Overview:
@@ -81,12 +84,14 @@ class Overview:
         self.opened(desk.query)
 
     def _layout(self, live: Viewable) -> Viewable:
-        tools = pn.Row(self._choice, pn.HSpacer(), live, sizing_mode="stretch_width", margin=(0, 10, 4, 14), height=34)
+        tools = pn.Row(self._choice, pn.HSpacer(), live, sizing_mode="stretch_width", margin=(0, 10, 4, 5), height=34)
+        figure = pn.pane.Bokeh(self._chart.model, sizing_mode="stretch_both", margin=0)
+        place = pn.Column(figure, sizing_mode="stretch_width", margin=0, stylesheets=[_PLACE_CSS])
         chart = card(
-            self._head, tools, pn.pane.Bokeh(self._chart.model, sizing_mode="stretch_width", margin=0), self._strip, css_classes=["sw-main"]
-        )
-        market = card(title("Market"), self._table, css_classes=["sw-side"])
-        return pn.Column(chart, market, css_classes=["sw-split"], stylesheets=[SPLIT_CSS], sizing_mode="stretch_width", margin=0)
+            self._head, tools, place, self._strip, css_classes=["sw-main"],
+        )  # fmt: skip
+        market = card(title("Market", "spread in basis points"), self._table, css_classes=["sw-side"])
+        return grid(chart, market, css=SPLIT_CSS, name="sw-split")
 
     # ------------------------------------------------------------------------------------------------ the tab
 
@@ -173,7 +178,7 @@ class Overview:
 
 
 SPLIT_CSS = """
-:host(.sw-split) { display: grid !important; grid-template-columns: minmax(0, 1fr) 400px; gap: 12px; align-items: start; }
+:host(.sw-split) { display: grid !important; grid-template-columns: minmax(0, 1fr) 440px; gap: 12px; align-items: start; }
 @media (max-width: 1100px) { :host(.sw-split) { grid-template-columns: minmax(0, 1fr); } }
 """
 

@@ -17,7 +17,9 @@ from dashboards.format import escape, number, time_text
 from dashboards.hub import Topic
 from dashboards.parts.cards import CSS, METHODS, Figures, fitted_text, tiles, verdict_card
 from dashboards.parts.choice import Segments
-from dashboards.parts.html import card, html
+from dashboards.parts.fields import FIELD
+from dashboards.parts.html import card, grid, html, stack
+from dashboards.parts.tasks import start
 from dashboards.tables.pairs import PairNow, PairTopic
 from dashboards.theme import Palette
 from dashboards.views.view import Desk
@@ -33,7 +35,8 @@ _BAR_CSS = """
 """
 
 FORM_CSS = """
-:host(.sw-form) { display: grid !important; grid-template-columns: repeat(auto-fill, minmax(132px, 1fr)); gap: 10px 10px; padding: 14px; align-items: end; }
+:host(.sw-form) { display: grid !important; grid-template-columns: 1.5fr 1.2fr 1.2fr .8fr 1.1fr 1.1fr 1fr 1fr 1fr; gap: 12px 10px; padding: 14px; align-items: end; }
+@media (max-width: 1100px) { :host(.sw-form) { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
 @media (max-width: 640px) { :host(.sw-form) { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
 """
 
@@ -57,26 +60,25 @@ class PairView:
         first = universe.pairs[0].pair if universe.pairs else Pair(symbols[1 % len(symbols)], symbols[0])
         spec = self._specs.get(first)
         frame = "1m" if "1m" in self._timeframes else next(iter(self._timeframes))
-        small: dict[str, Any] = {"size": "small", "margin": 0, "sizing_mode": "stretch_width"}
         named = [str(pair) for pair in self._specs]
         self._preset = pmui.Select(
-            label="Pair", options=[*named, "any two symbols"], value=str(first) if named else "any two symbols", **small
+            label="Pair", options=[*named, "any two symbols"], value=str(first) if named else "any two symbols", **FIELD
         )
-        self._y = pmui.Select(label="y (dependent)", options=symbols, value=first.y, **small)
-        self._x = pmui.Select(label="x (hedge)", options=symbols, value=first.x, **small)
-        self._frame = pmui.Select(label="Timeframe", options=list(self._timeframes), value=frame, **small)
+        self._y = pmui.Select(label="y (dependent)", options=symbols, value=first.y, **FIELD)
+        self._x = pmui.Select(label="x (hedge)", options=symbols, value=first.x, **FIELD)
+        self._frame = pmui.Select(label="Timeframe", options=list(self._timeframes), value=frame, **FIELD)
         self._lookback = pmui.IntInput(
-            label="Lookback (bars)", value=spec.lookback if spec else chosen.lookback, start=30, end=20_000, step=50, **small
+            label="Lookback (bars)", value=spec.lookback if spec else chosen.lookback, start=30, end=20_000, step=50, **FIELD
         )
-        self._window = pmui.IntInput(label="z window (bars)", value=chosen.zscore_window, start=3, end=10_000, step=5, **small)
+        self._window = pmui.IntInput(label="z window (bars)", value=chosen.zscore_window, start=3, end=10_000, step=5, **FIELD)
         method = spec.method if spec else chosen.primary_method
-        self._method = pmui.Select(label="Method", options={METHODS[m.value]: m.value for m in Method}, value=method.value, **small)
-        self._scale = pmui.Select(label="Spread on", options=_SCALES, value=spec.scale.value if spec else Scale.PRICE.value, **small)
-        self._button = pmui.Button(name="Compute", variant="contained", color="primary", margin=0, sizing_mode="stretch_width", height=40)
+        self._method = pmui.Select(label="Method", options={METHODS[m.value]: m.value for m in Method}, value=method.value, **FIELD)
+        self._scale = pmui.Select(label="Spread on", options=_SCALES, value=spec.scale.value if spec else Scale.PRICE.value, **FIELD)
+        self._button = pmui.Button(name="Compute", variant="contained", color="primary", margin=0, sizing_mode="stretch_width", height=38)
         self._source = Segments(
             options=[["live", "Live model"], ["computed", "Computed"]], value="live", label="What is shown", on_pick=self._switched
         )
-        self._line = html(css=_BAR_CSS)
+        self._line = html(css=_BAR_CSS, styles={"flex": "1 1 320px"})
         self._tiles = html(tiles(None), css=CSS)
         self._verdict = html(css=CSS)
         self._chart = SpreadChart(desk.colours)
@@ -85,16 +87,15 @@ class PairView:
         self.opened(desk.query)
 
     def _layout(self) -> Viewable:
-        form = pn.Column(
+        form = grid(
             self._preset, self._y, self._x, self._frame, self._lookback, self._window, self._method, self._scale, self._button,
-            css_classes=["sw-form"], stylesheets=[FORM_CSS], sizing_mode="stretch_width", margin=0,
+            css=FORM_CSS, name="sw-form",
         )  # fmt: skip
-        shown = pn.Row(pn.Row(self._source, margin=(8, 0, 0, 12)), self._line, sizing_mode="stretch_width", margin=0)
+        self._source.margin = (8, 0, 0, 12)
+        shown = pn.Row(self._source, self._line, sizing_mode="stretch_width", margin=0, stylesheets=[":host { flex-wrap: wrap; }"])
         chart = card(shown, pn.pane.Bokeh(self._chart.model, sizing_mode="stretch_width", margin=0))
-        split = pn.Column(
-            chart, card(self._verdict), css_classes=["sw-split"], stylesheets=[_SPLIT_CSS], sizing_mode="stretch_width", margin=0
-        )
-        return pn.Column(card(form), card(self._tiles), split, sizing_mode="stretch_width", margin=0, styles={"gap": "12px"})
+        split = grid(chart, card(self._verdict), css=_SPLIT_CSS, name="sw-split")
+        return stack(card(form), card(self._tiles), split)
 
     def _watch(self) -> None:
         self._preset.param.watch(self._preset_picked, "value")
@@ -213,8 +214,7 @@ class PairView:
         await self._compute()
 
     def _start_compute(self) -> None:
-        task = asyncio.ensure_future(self._compute())
-        task.add_done_callback(lambda done: done.exception())
+        start(self._compute())
 
     async def _compute(self) -> None:
         pair = self._pair

@@ -120,11 +120,11 @@ def second(connection, market: Market, ts: datetime, commit: int) -> None:
 
 def health(connection, ts: datetime, count: int) -> None:
     connection.execute("DELETE FROM stream_health")
-    rows = []
+    rows = [(f"connection:{route}", "open", 0, None, ts - timedelta(minutes=14), None, at, ts) for at, route in enumerate(("market", "public"))]
     for at, name in enumerate(SYMBOLS):
         for kind in ("aggTrade", "bookTicker"):
             quiet = name == "1000PEPEUSDT" and kind == "bookTicker"
-            rows.append((f"{name.lower()}@{kind}", "silent" if quiet else "open", count * (4 - at // 2), 0.0 if quiet else 24.5 - 3 * at, ts - timedelta(seconds=47 if quiet else 0.2), 18.0 + 3 * at, 0 if at else 1, ts))
+            rows.append((f"{name.lower()}@{kind}", "silent" if quiet else "open", count * (4 - at // 2), 0.0 if quiet else 24.5 - 3 * at, ts - timedelta(seconds=47 if quiet else 0.2), 18.0 + 3 * at, 0, ts))
     insert(connection, "stream_health", rows)
 
 
@@ -220,7 +220,8 @@ def main(data_dir: Path, port: int) -> None:
     def move(pair: str) -> tuple[float, float, float]:
         state[pair] = 0.9 * state[pair] + rng.gauss(0, 0.75)
         y, x = pair.split("/")
-        return market.price[y] - BETA[pair] * market.price[x], state[pair], 0.72 + 0.2 * math.tanh(state[pair] / 3)
+        spread = market.price[y] - BETA[pair] * market.price[x] + state[pair] * 0.0008 * SYMBOLS[y][0]
+        return spread, max(-4.2, min(4.2, state[pair])), 0.62 + 0.3 * math.tanh(state[pair] / 3)
 
     if existing:
         (commit,) = connection.execute("SELECT coalesce(max(commit_no), 0) + 1 FROM journal_clock").fetchone()
