@@ -9,8 +9,12 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from pipeline.errors import SpreadwatchError
+
+if TYPE_CHECKING:
+    from prefect.runner import Runner
 
 _log = logging.getLogger("flows")
 
@@ -64,17 +68,36 @@ async def _run() -> None:
     from prefect.runner import Runner
 
     from flows.schedule import plans, register
-    from flows.startup import clear_leftovers
+    from flows.startup import clear_leftovers, watch_for_zombies
     from flows.warm import use_warm_processes
     from pipeline.settings import settings
 
     removed, marked = await clear_leftovers()
+    await watch_for_zombies()
     warm = use_warm_processes()
     runner = Runner(name="spreadwatch", pause_on_shutdown=False, query_seconds=_LOOK_EVERY_S, limit=_AT_ONCE)
     planned = plans(settings())
     await register(runner, planned)
     _log.info("flows.serving", extra={"flows": len(planned), "late_removed": removed, "crashed_marked": marked, "warm": warm})
-    await runner.start()
+    await _serve_until_told(runner)
+
+
+async def _serve_until_told(runner: Runner) -> None:
+    """Serve; at SIGTERM, SIGINT or SIGHUP cancel the runs at work and end."""
+    told = asyncio.Event()
+    serving = asyncio.create_task(runner.start())
+    while not (runner.started or serving.done()):  # noqa: ASYNC110 -- the runner has no event for it
+        await asyncio.sleep(0.05)
+    # After the runner has set its own handler, which does not end cleanly inside a running loop.
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    waiting = asyncio.create_task(told.wait())
+    await asyncio.wait({serving, waiting}, return_when=asyncio.FIRST_COMPLETED)
+    if told.is_set() and not serving.done():
+        _log.info("flows.stopping")
+        await runner.astop()
+    waiting.cancel()
+    await serving
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:

@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RunError
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from prefect.client.schemas.objects import FlowRun
 
 _log = logging.getLogger(__name__)
+
+ZOMBIES = "Mark runs without a heartbeat as crashed"
 
 _PATIENCE_S = 180.0
 _PAUSE_S = 0.5
@@ -113,6 +115,38 @@ async def clear_leftovers() -> tuple[int, int]:
         for run in lost:
             await client.set_flow_run_state(run.id, Crashed(message="Its process ended without a word."), force=True)
     return len(stale), len(lost)
+
+
+async def watch_for_zombies() -> None:
+    """Have the server mark a run as crashed when it has sent no sign of life for a while.
+
+    For runs whose runner never comes back: one that does comes back to `clear_leftovers`.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.client.schemas.objects import StateType
+    from prefect.events.actions import ChangeFlowRunState
+    from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+    from prefect.events.schemas.events import ResourceSpecification
+
+    ends = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
+    automation = AutomationCore(
+        name=ZOMBIES,
+        description="A run that has sent no heartbeat for 90 s has lost its process.",
+        trigger=EventTrigger(
+            match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
+            for_each={"prefect.resource.id"},
+            after={"prefect.flow-run.heartbeat"},
+            expect={"prefect.flow-run.heartbeat"} | ends,
+            posture=Posture.Proactive,
+            threshold=1,
+            within=timedelta(seconds=90),
+        ),
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No sign of life for 90 s.")],
+    )
+    async with get_client() as client:
+        for old in await client.read_automations_by_name(ZOMBIES):
+            await client.delete_automation(old.id)
+        await client.create_automation(automation)
 
 
 async def _all(client: PrefectClient, wanted: FlowRunFilter) -> list[FlowRun]:

@@ -4,7 +4,7 @@ A fresh process spends 2 to 4 processor seconds on importing Prefect before it d
 of a flow that it holds with `multiprocessing` and the start method "spawn"; here it gets "forkserver" instead: one helper
 process imports, once, what every run needs, and each run is a fork of it, so it still has a process of its own that can be
 cancelled, killed and counted. Forking is sound only while the helper has one thread, so nothing is preloaded that starts
-any (polars does; numpy's BLAS is told not to), and a test holds that.
+any of its own (polars and duckdb do; numpy's BLAS is told not to), and a test holds that.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ PRELOADED = (
     "flows.liquidity",
     "flows.backfill",
     "flows.report",
-    "duckdb",
+    "fastapi.encoders",
     "numba",
+    "pyarrow.dataset",
+    "pandas",
 )
-"""What the helper imports; each leaves it with one thread."""
+"""What the helper imports. After it the helper has one thread, but for those that jemalloc (of pyarrow) cares for across forks."""
 
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
