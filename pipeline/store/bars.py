@@ -57,7 +57,7 @@ def _complete(ts: str, seconds: str, open_gaps: str) -> str:
     return f"""(
         coalesce((SELECT bool_or(ended) FROM journal_clock)
                  OR {end} <= (SELECT max(journal_time - to_milliseconds(lateness_ms)) FROM journal_clock), FALSE)
-        AND coalesce(len(list_filter({open_gaps}, lambda g: g.from_time < {end} AND g.to_time >= {ts})), 0) = 0)"""
+        AND coalesce(len(list_filter({open_gaps}, lambda g: g.from_time < {end} AND g.to_time >= {ts})), 0) = 0)"""  # noqa: S608  constant text
 
 
 def bars_query(where: str = "TRUE") -> str:
@@ -174,6 +174,8 @@ _DUE = f"""
     ) ORDER BY ts, symbol
 """  # noqa: S608  constant text
 
+# Every bar in the span of a batch is made and the others dropped: joining ticks with the keys first would compare every tick
+# with every key of its symbol, because the bucket of a tick is known only when its timeframe is.
 _RESAMPLE = statement(
     "resample",
     stage="stage_resample",
@@ -183,14 +185,20 @@ _RESAMPLE = statement(
     SELECT fresh.* EXCLUDE (seconds), {_complete("fresh.ts", "fresh.seconds", "g.open_gaps")} AS complete,
            coalesce(old.revision + CASE WHEN old.complete THEN 1 ELSE 0 END, 0) AS revision
     FROM (
-        SELECT s.symbol, s.timeframe, t.seconds, s.ts, {_FROM_TICKS}
-        FROM (SELECT * FROM stage_resample WHERE batch = '{{batch}}') s
-        JOIN timeframes t ON t.name = s.timeframe
-        JOIN ticks k ON k.symbol = s.symbol AND s.ts = {bucket("k.event_time", "t.seconds")}
-        WHERE k.event_time >= (SELECT min(ts) FROM stage_resample WHERE batch = '{{batch}}')
-          AND k.event_time < (SELECT max(r.ts + to_seconds(f.seconds)) FROM stage_resample r JOIN timeframes f ON f.name = r.timeframe
-                              WHERE r.batch = '{{batch}}')
-        GROUP BY s.symbol, s.timeframe, t.seconds, s.ts
+        SELECT made.* FROM (
+            SELECT symbol, timeframe, seconds, ts, {_FROM_TICKS}
+            FROM (
+                SELECT k.*, t.name AS timeframe, t.seconds, {bucket("k.event_time", "t.seconds")} AS ts
+                FROM ticks k CROSS JOIN (
+                    SELECT name, seconds FROM timeframes WHERE name IN (SELECT timeframe FROM stage_resample WHERE batch = '{{batch}}')
+                ) t
+                WHERE k.event_time >= (SELECT min(ts) FROM stage_resample WHERE batch = '{{batch}}')
+                  AND k.event_time < (SELECT max(r.ts + to_seconds(f.seconds))
+                                      FROM stage_resample r JOIN timeframes f ON f.name = r.timeframe WHERE r.batch = '{{batch}}')
+            ) GROUP BY symbol, timeframe, seconds, ts
+        ) made
+        SEMI JOIN (SELECT * FROM stage_resample WHERE batch = '{{batch}}') s
+               ON s.symbol = made.symbol AND s.timeframe = made.timeframe AND s.ts = made.ts
     ) fresh
     LEFT JOIN bars_resampled old ON old.symbol = fresh.symbol AND old.timeframe = fresh.timeframe AND old.ts = fresh.ts
     LEFT JOIN ({_OPEN_GAPS}) g ON g.symbol = fresh.symbol;
