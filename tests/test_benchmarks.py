@@ -1,0 +1,65 @@
+"""Every benchmark runs, at sizes that say nothing about speed, and its answers equal the peers'."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+SMALL = {
+    "bench_statistics": "--bars 200 --rolling-bars 2000 --symbols 8 --sampled-pairs 3 --runs 1 --no-compile",
+    "bench_resample": "--ticks 4000 --runs 1",
+    "bench_landing": "--lines 11000 --rows 20 --runs 1",
+    "bench_latency": "--seconds 1 --rate 200",
+}
+
+Run = Callable[[str], str]
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    monkeypatch.syspath_prepend(BENCHMARKS)
+
+    def run_it(name: str) -> str:
+        importlib.import_module(name).main(SMALL[name].split())
+        return capsys.readouterr().out
+
+    return run_it
+
+
+def test_every_benchmark_is_here() -> None:
+    assert {path.stem for path in BENCHMARKS.glob("bench_*.py")} == SMALL.keys()
+
+
+@pytest.mark.slow
+def test_statistics_beside_statsmodels_scikit_learn_and_scipy(run: Run) -> None:
+    printed = run("bench_statistics")
+    assert "cores" in printed.splitlines()[1]
+    for peer in ("statsmodels adfuller", "RollingOLS", "scikit-learn", "scipy theilslopes", "coint loop (3 pairs, scaled)"):
+        assert re.search(rf"{re.escape(peer)}.* [\d.,]+x", printed), peer
+
+
+def test_resampling_beside_pandas_and_a_bare_group_by(run: Run) -> None:
+    printed = run("bench_resample")
+    for timeframe in ("1s", "1m", "5m"):
+        assert len(re.findall(rf"^{timeframe} bars .*x: (?:reached|MISSED)$", printed, re.MULTILINE)) == 3
+
+
+def test_landing_beside_bare_appends(run: Run) -> None:
+    printed = run("bench_landing")
+    assert len(re.findall(r"^landing, everything in it .* msg/s .* msg/s +[\d.]+x$", printed, re.MULTILINE)) == 2
+
+
+@pytest.mark.slow
+def test_latency_of_real_processes_that_all_end(run: Run) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    printed = run("bench_latency")
+    assert re.search(r"^pushed by the venue -> seen by a reader, p99 +[\d.]+ (?:ms|s)$", printed, re.MULTILINE)
+    sent, landed = re.findall(r"sent ([\d,]+), landed ([\d,]+), gaps 0", printed)[0]
+    assert sent == landed
+    assert set(psutil.Process().children(recursive=True)) <= before
