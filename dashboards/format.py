@@ -23,7 +23,7 @@ __all__ = [
     "time_text",
 ]
 
-NONE = "–"
+NONE = "\u2013"
 _MOST_DECIMALS = 8
 _SUFFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "K"))
 

@@ -180,7 +180,7 @@ class Hub:
             except WarehouseUnavailable as error:
                 self._say(Status("down", self._since("down"), self._status.clock, str(error)))
                 pause = _RETRY_S
-            except Exception as error:  # a thread's boundary: the hub must outlive whatever one read does
+            except Exception as error:  # noqa: BLE001  a thread's boundary: the hub must outlive whatever one read does
                 _log.exception("hub pass failed")
                 self._say(Status("down", self._since("down"), self._status.clock, f"{type(error).__name__}: {error}"))
                 pause = _RETRY_S

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dashboards.assets import asset
+
 FONT = "Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -119,27 +121,7 @@ def _variables(colours: Palette) -> dict[str, str]:
 
 
 # Inside every shadow root of ours. The variables come from the page.
-BASE_CSS = """
-:host { font-family: Roboto, 'Helvetica Neue', Arial, sans-serif; font-size: 13px; color: var(--sw-text); font-variant-numeric: tabular-nums; }
-* { box-sizing: border-box; }
-h2, h3 { margin: 0; font-weight: 600; color: var(--sw-strong); }
-h3 { font-size: 12px; letter-spacing: .01em; }
-a { color: var(--sw-accent); text-decoration: none; }
-a:hover { text-decoration: underline; }
-a:focus-visible, button:focus-visible, [tabindex]:focus-visible { outline: 2px solid var(--sw-accent); outline-offset: -2px; border-radius: 4px; }
-.num { font-variant-numeric: tabular-nums; }
-.strong { color: var(--sw-strong); }
-.faint { color: var(--sw-faint); }
-.up { color: var(--sw-up); }
-.down { color: var(--sw-down); }
-.warn { color: var(--sw-warn); }
-.accent { color: var(--sw-accent); }
-.chip { display: inline-block; padding: 1px 7px; border-radius: 9px; font-size: 11px; line-height: 16px; font-weight: 500;
-        background: color-mix(in srgb, currentColor 14%, transparent); white-space: nowrap; }
-.note { font-size: 12px; line-height: 1.45; color: var(--sw-faint); }
-.empty { padding: 22px 16px; text-align: center; color: var(--sw-faint); line-height: 1.5; }
-.empty b { color: var(--sw-text); display: block; margin-bottom: 2px; font-weight: 500; }
-"""
+BASE_CSS = asset("base.css")
 
 CARD = {"background": "var(--sw-panel)", "border": "1px solid var(--sw-line)", "border-radius": "8px", "overflow": "hidden"}
 """The frame of a part of a view."""

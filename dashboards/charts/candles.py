@@ -12,6 +12,7 @@ from bokeh.layouts import column
 from bokeh.models import ColumnDataSource, CustomJS, DataRange1d, Div, InlineStyleSheet, Label, Span
 from numpy.typing import NDArray
 
+from dashboards.assets import asset
 from dashboards.charts.figure import feed, make_figure, point_at, price_axis, restyle, time_range
 from dashboards.tables.bars import Bars
 from dashboards.theme import Palette
@@ -23,37 +24,9 @@ _SHOWN = 140
 # `div.tags` is [index under the pointer or null, decimals of the price, message when there are no bars, milliseconds of a bar,
 # colour of up, colour of down].
 # The number of bars shown follows the width, so that candles have the same size on a phone and on a wide screen.
-_LEGEND_JS = """
-const d = source.data, n = d.ts.length
-const [at, decimals, message, bar, up, down] = div.tags
-let right = null; try { right = figure.inner_width } catch { /* not laid out yet */ }
-if (right && bar) {
-  const shown = bar * Math.max(30, right / 6.3), room = shown * 74 / right
-  if (Math.abs(range.follow_interval - shown) > bar) range.setv({follow_interval: shown, range_padding: room})
-}
-if (n == 0) { div.text = `<div class="msg">${message ?? ""}</div>`; line.visible = false; tag.visible = false; return }
-const i = at == null || at < 0 || at >= n ? n - 1 : at
-const p = (v) => v.toLocaleString("en-US", {minimumFractionDigits: decimals, maximumFractionDigits: decimals})
-const v = (x) => x >= 1e9 ? (x/1e9).toFixed(2) + "B" : x >= 1e6 ? (x/1e6).toFixed(2) + "M" : x >= 1e3 ? (x/1e3).toFixed(2) + "K" : x.toFixed(x >= 10 ? 1 : 3)
-const before = i > 0 ? d.close[i-1] : d.open[i]
-const change = (d.close[i] / before - 1) * 100
-const side = d.close[i] >= d.open[i] ? "up" : "down"
-const t = new Date(d.ts[i]).toISOString()
-div.text = `<div class="leg ${side}"><span class="t">${t.slice(0, 10)} ${t.slice(11, 19)}</span>`
-  + `<span>O <b>${p(d.open[i])}</b></span><span>H <b>${p(d.high[i])}</b></span><span>L <b>${p(d.low[i])}</b></span><span>C <b>${p(d.close[i])}</b></span>`
-  + `<span><b>${change >= 0 ? "+" : "\\u2212"}${Math.abs(change).toFixed(2)}%</b></span><span>Vol <b>${v(d.volume[i])}</b></span></div>`
-const last = d.close[n-1], colour = last >= d.open[n-1] ? up : down
-line.location = last; line.line_color = colour; line.visible = true
-tag.x = (right ?? 0) - 3; tag.y = last; tag.text = p(last); tag.background_fill_color = colour; tag.visible = right != null
-"""
+_LEGEND_JS = asset("candles.js")
 
-_LEGEND_CSS = """
-:host { display: block; font-family: Roboto, 'Helvetica Neue', Arial, sans-serif; font-variant-numeric: tabular-nums; }
-.leg { display: flex; flex-wrap: wrap; gap: 2px 12px; padding: 2px 14px; font-size: 12px; line-height: 18px; min-height: 22px; color: var(--sw-faint); }
-.leg b { font-weight: 500; } .leg.up b { color: var(--sw-up); } .leg.down b { color: var(--sw-down); }
-.msg { padding: 2px 14px; font-size: 13px; color: var(--sw-faint); min-height: 22px; line-height: 18px; }
-@media (max-width: 640px) { .leg { gap: 0 9px; font-size: 11px; min-height: 40px; } }
-"""
+_LEGEND_CSS = asset("candles.css")
 
 
 class CandleChart:
@@ -93,7 +66,8 @@ class CandleChart:
         self._line = Span(dimension="width", location=0, line_dash=[2, 3], line_width=1, visible=False)
         self._figure.add_layout(self._line)
         self._tag = Label(
-            x=0, x_units="screen", y=0, level="overlay", text="", text_baseline="middle", text_align="right", text_font_size="11px", text_color="#FFFFFF", padding=4,
+            x=0, x_units="screen", y=0, level="overlay", text="", text_baseline="middle", text_align="right", text_font_size="11px",
+            text_color="#FFFFFF", padding=4,
             border_radius=3, visible=False,
         )  # fmt: skip
         self._figure.add_layout(self._tag)

@@ -20,6 +20,7 @@ from bokeh.models import (
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from dashboards.assets import asset
 from dashboards.theme import FONT, Palette
 
 RIGHT = 84
@@ -74,13 +75,7 @@ def make_figure(x_range: DataRange1d, *, height: int | None, crosshair: Span | N
     return made
 
 
-_POINT_JS = """
-const ts = source.data.ts, n = ts.length
-let low = 0, high = n - 1
-while (low < high) { const middle = (low + high) >> 1; if (ts[middle] < cb_obj.x) low = middle + 1; else high = middle }
-const at = n == 0 ? null : low > 0 && cb_obj.x - ts[low-1] < ts[low] - cb_obj.x ? low - 1 : low
-if (div.tags[0] !== at) div.tags = [at, ...div.tags.slice(1)]
-"""
+_POINT_JS = asset("pointer.js")
 
 
 def point_at(made: Any, source: ColumnDataSource, div: Any) -> None:
@@ -90,10 +85,7 @@ def point_at(made: Any, source: ColumnDataSource, div: Any) -> None:
 
 
 # Bokeh clears the canvas half a pixel off, so that a lighter border would keep a line of the darker one.
-_CLEAR_JS = """
-const view = Bokeh.index.find_one_by_id(made.id), layer = view?.canvas_view?.primary
-if (layer?.canvas) layer.undo_transform((ctx) => ctx.clearRect(0, 0, layer.canvas.width, layer.canvas.height))
-"""
+_CLEAR_JS = asset("clear.js")
 
 
 def price_axis(made: Any, decimals: int) -> None:

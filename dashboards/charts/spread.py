@@ -9,6 +9,7 @@ from bokeh.layouts import column
 from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, Div, InlineStyleSheet, Range1d, Span
 from numpy.typing import NDArray
 
+from dashboards.assets import asset
 from dashboards.charts.figure import feed, make_figure, point_at, restyle, time_range
 from dashboards.theme import Palette
 from pipeline.analytics.reading import RICH, STRONG, WEAK
@@ -16,28 +17,9 @@ from pipeline.analytics.reading import RICH, STRONG, WEAK
 _SHOWN = 240
 _EMPTY: NDArray[np.float64] = np.empty(0)
 
-_LEGEND_JS = """
-const d = source.data, n = d.ts.length, m = now.data.ts.length
-const [at] = div.tags
-let i = at == null || at < 0 || at >= n ? n - 1 : at
-let row, live = false
-if (at == null && m) { row = {ts: now.data.ts[0], spread: now.data.spread[0], zscore: now.data.zscore[0], correlation: now.data.correlation[0]}; live = true }
-else if (n) row = {ts: d.ts[i], spread: d.spread[i], zscore: d.zscore[i], correlation: d.correlation[i]}
-else { div.text = ""; return }
-const f = (v, k) => v == null || Number.isNaN(v) ? "\\u2013" : (v < 0 ? "\\u2212" : "") + Math.abs(v).toLocaleString("en-US", {minimumFractionDigits: k, maximumFractionDigits: k})
-const t = new Date(row.ts).toISOString()
-const size = Math.abs(row.spread), k = size >= 1000 ? 2 : size >= 1 ? 3 : 6
-div.text = `<div class="leg"><span>${t.slice(0, 10)} ${t.slice(11, 19)}${live ? " moving" : ""}</span><span class="s">spread <b>${f(row.spread, k)}</b></span>`
-  + `<span class="z">z <b>${f(row.zscore, 2)}</b></span><span class="c">correlation <b>${f(row.correlation, 2)}</b></span></div>`
-"""
+_LEGEND_JS = asset("spread.js")
 
-_CSS = """
-:host { display: block; font-family: Roboto, 'Helvetica Neue', Arial, sans-serif; font-variant-numeric: tabular-nums; }
-.leg { display: flex; flex-wrap: wrap; gap: 2px 14px; padding: 8px 14px 2px; font-size: 12px; line-height: 18px; min-height: 28px; color: var(--sw-faint); }
-.leg b { font-weight: 500; color: var(--sw-strong); }
-.cap { font-size: 11px; color: var(--sw-faint); padding: 4px 14px 0; height: 20px; }
-@media (max-width: 640px) { .leg { min-height: 46px; } }
-"""
+_CSS = asset("spread.css")
 
 
 class SpreadChart:
@@ -45,8 +27,8 @@ class SpreadChart:
 
     def __init__(self, colours: Palette) -> None:
         names = ("ts", "spread", "zscore", "correlation")
-        self._source = ColumnDataSource({name: _EMPTY for name in names})
-        self._now = ColumnDataSource({name: _EMPTY for name in names})
+        self._source = ColumnDataSource(dict.fromkeys(names, _EMPTY))
+        self._now = ColumnDataSource(dict.fromkeys(names, _EMPTY))
         self._range = time_range(60_000, _SHOWN)
         crosshair = Span(dimension="height")
         self._spread = make_figure(self._range, height=220, crosshair=crosshair)
@@ -140,7 +122,7 @@ class SpreadChart:
             self._range.update(follow_interval=bar_ms * shown, range_padding=bar_ms * shown * 0.03, min_interval=bar_ms * 8)
         feed(self._source, columns, whole=fresh)
         moving = {name: np.array([np.nan if value is None else value]) for name, value in now.items()} if now else None
-        self._now.data = moving or {name: _EMPTY for name in columns}
+        self._now.data = moving or dict.fromkeys(columns, _EMPTY)
         if fresh:
             self._key = key
             self._source.name = repr(key)

@@ -3,33 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
+from dashboards.assets import asset
 from dashboards.format import NONE, age, compact, escape, number, p_value, significant, time_text
 from pipeline.analytics.reading import read_correlation, read_half_life, read_r_squared, read_zscore
 from pipeline.analytics.verdict import Outcome, verdict
 
-CSS = """
-.tiles { display: grid; grid-template-columns: repeat(6, minmax(0, 1fr)); gap: 1px; background: var(--sw-line); }
-.tile { background: var(--sw-panel); padding: 11px 14px 12px; min-height: 108px; }
-.tile h3 { font-size: 11px; font-weight: 500; color: var(--sw-faint); }
-.tile .v { font-size: 21px; font-weight: 500; color: var(--sw-strong); line-height: 30px; white-space: nowrap; }
-.tile .v small { font-size: 12px; color: var(--sw-faint); font-weight: 400; }
-.tile p { margin: 2px 0 0; font-size: 11.5px; line-height: 1.4; color: var(--sw-faint); }
-@media (max-width: 1100px) { .tiles { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
-@media (max-width: 640px) { .tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); } .tile { padding: 9px 11px; } .tile .v { font-size: 18px; } }
-.verdict { padding: 14px; }
-.verdict .head { display: flex; gap: 10px; align-items: flex-start; }
-.verdict .mark { flex: none; width: 26px; height: 26px; border-radius: 50%; display: grid; place-items: center; font-size: 15px; font-weight: 700;
-  background: color-mix(in srgb, currentColor 16%, transparent); }
-.verdict h2 { font-size: 16px; line-height: 26px; }
-.verdict .say { margin: 6px 0 12px; line-height: 1.5; }
-.test { border-top: 1px solid var(--sw-line); padding: 11px 0; }
-.test .name { display: flex; align-items: center; justify-content: space-between; gap: 8px; font-size: 12px; color: var(--sw-strong); font-weight: 500; }
-.test dl { display: grid; grid-template-columns: auto auto auto; gap: 2px 12px; margin: 7px 0; font-size: 12px; }
-.test dl div { display: flex; flex-direction: column; } .test dt { color: var(--sw-faint); font-size: 11px; } .test dd { margin: 0; color: var(--sw-text); }
-.basis { border-top: 1px solid var(--sw-line); padding-top: 11px; font-size: 12px; line-height: 1.6; color: var(--sw-faint); }
-.basis b { font-weight: 500; color: var(--sw-text); }
-"""
+CSS = asset("cards.css")
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +52,16 @@ def tiles(figures: Figures | None) -> str:
         if figures.half_life is None
         else f"{figures.half_life:.1f} <small>bars, {age(figures.half_life * figures.timeframe_s)}</small>"
     )
+    hedge = f"sell {significant(figures.beta, 4)} {_unit(figures.scale)} of x for 1 of y. Intercept {significant(figures.alpha, 4)}."
+    method = METHODS.get(figures.method, figures.method)
+    observed = compact(figures.n) if figures.n >= 100_000 else f"{figures.n:,}"
     parts = (
-        _tile("Hedge ratio", significant(figures.beta), f"{METHODS.get(figures.method, figures.method)} on {_scale(figures.scale)}: sell {significant(figures.beta, 4)} {_unit(figures.scale)} of x for 1 of y. Intercept {significant(figures.alpha, 4)}."),
+        _tile("Hedge ratio", significant(figures.beta), f"{method} on {_scale(figures.scale)}: {hedge}"),
         _tile("R²", number(figures.r_squared, 3), _after(read_r_squared(figures.r_squared))),
         _tile("Half-life", half, _after(read_half_life(figures.half_life))),
         _tile("z-score", number(z), _after(read_zscore(z)), z_side),
         _tile("Correlation", number(c), _after(read_correlation(c))),
-        _tile("Observations", compact(figures.n) if figures.n >= 100_000 else f"{figures.n:,}", f"bars, {age(figures.n * figures.timeframe_s)} of market"),
+        _tile("Observations", observed, f"bars, {age(figures.n * figures.timeframe_s)} of market"),
     )  # fmt: skip
     return '<div class="tiles">' + "".join(parts) + "</div>"
 
@@ -97,8 +81,11 @@ def verdict_card(figures: Figures | None, significance: float, basis: str) -> st
     return (
         f'<div class="verdict"><div class="head {colour}"><span class="mark" aria-hidden="true">{mark}</span><h2>{head}</h2></div>'
         f'<p class="say">{escape(told.text)}</p>'
-        + _test("Engle-Granger", "decides", figures.eg_stat, figures.eg_p, figures.eg_lag, "H₀: no cointegration. Its critical values allow for the estimated hedge ratio.", significance)
-        + _test("ADF of the spread", "shown, not decisive", figures.adf_stat, figures.adf_p, figures.adf_lag, escape(told.adf_text), significance)
+        + _test(_Test("Engle-Granger", "decides", figures.eg_stat, figures.eg_p, figures.eg_lag, _EG_READING), significance)
+        + _test(
+            _Test("ADF of the spread", "shown, not decisive", figures.adf_stat, figures.adf_p, figures.adf_lag, escape(told.adf_text)),
+            significance,
+        )
         + f'<div class="basis">{basis}{hurst}{f"<ul>{notes}</ul>" if notes else ""}</div></div>'
     )  # fmt: skip
 
@@ -107,18 +94,33 @@ def _tile(name: str, value: str, reading: str, side: str = "") -> str:
     return f'<div class="tile"><h3>{name}</h3><div class="v {side}">{value}</div><p>{reading}</p></div>'
 
 
-def _test(name: str, role: str, stat: float | None, p: float | None, lag: int | None, reading: str, significance: float) -> str:
-    if p is None:
+_EG_READING = "H₀: no cointegration. Its critical values allow for the estimated hedge ratio."
+
+
+@dataclass(frozen=True, slots=True)
+class _Test:
+    """One test as it is shown."""
+
+    name: str
+    role: str
+    statistic: float | None
+    p: float | None
+    lag: int | None
+    reading: str
+
+
+def _test(test: _Test, significance: float) -> str:
+    if test.p is None:
         finding, colour = "undefined", "faint"
     else:
-        finding, colour = ("stationary", "up") if p < significance else ("no evidence", "down")
-    values = [("statistic", number(stat, 3)), ("p-value", p_value(p))]
-    if lag is not None:
-        values.append(("lags (AIC)", str(lag)))
+        finding, colour = ("stationary", "up") if test.p < significance else ("no evidence", "down")
+    values = [("statistic", number(test.statistic, 3)), ("p-value", p_value(test.p))]
+    if test.lag is not None:
+        values.append(("lags (AIC)", str(test.lag)))
     listed = "".join(f"<div><dt>{key}</dt><dd>{value}</dd></div>" for key, value in values)
     return (
-        f'<div class="test"><div class="name"><span>{name} <span class="faint">{role}</span></span><span class="chip {colour}">{finding}</span></div>'
-        f'<dl>{listed}</dl><div class="note">{reading}</div></div>'
+        f'<div class="test"><div class="name"><span>{test.name} <span class="faint">{test.role}</span></span>'
+        f'<span class="chip {colour}">{finding}</span></div><dl>{listed}</dl><div class="note">{test.reading}</div></div>'
     )
 
 
@@ -137,11 +139,6 @@ def _unit(scale: str) -> str:
     return "money" if scale == "log" else "units"
 
 
-def basis_text(window: str, made: str) -> str:
-    """The words under a verdict: on what, and when."""
-    return f"{window} {made}"
-
-
-def fitted_text(start: object, end: object, n: int) -> str:
-    """``Fitted on 500 bars from .. to .. UTC.``"""
-    return f"Fitted on <b>{n:,}</b> bars, <b>{time_text(start)}</b> to <b>{time_text(end)}</b> UTC."  # type: ignore[arg-type]
+def fitted_text(start: datetime, end: datetime, n: int) -> str:
+    """On how many bars, from when to when, in words."""
+    return f"Fitted on <b>{n:,}</b> bars, <b>{time_text(start)}</b> to <b>{time_text(end)}</b> UTC."

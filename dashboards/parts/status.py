@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from dashboards.assets import asset
 from dashboards.format import escape, time_text
 from dashboards.hub import Status
 from dashboards.theme import BADGES
@@ -21,11 +22,7 @@ def _styled(css: str) -> Callable[[Callable[..., str]], Any]:
     return keep
 
 
-@_styled(
-    """
-.b { display: inline-block; margin: 12px 8px 0 0; font-size: 11px; font-weight: 700; letter-spacing: .08em; line-height: 20px; padding: 0 9px; border-radius: 4px; }
-"""
-)
+@_styled(asset("badge.css"))
 def badge(profile: Profile) -> str:
     """What kind of data this is: LIVE, DEMO or REPLAY."""
     word, back, ink = BADGES[profile.kind.value]
@@ -37,14 +34,7 @@ def badge(profile: Profile) -> str:
     return f'<span class="b" style="background:{back};color:{ink}" title="{meaning}; profile {escape(profile.name)}">{word}</span>'
 
 
-@_styled(
-    """
-.p { margin-left: auto; display: flex; align-items: center; justify-content: flex-end; gap: 8px; font-size: 12px; white-space: nowrap; color: var(--sw-text); height: 44px; }
-.p i { width: 8px; height: 8px; border-radius: 50%; background: currentColor; flex: none; }
-.p .up { color: var(--sw-up); } .p .down { color: var(--sw-down); } .p .warn { color: var(--sw-warn); } .p .accent { color: var(--sw-accent); }
-@media (max-width: 900px) { .long { display: none; } } @media (max-width: 640px) { .p span { display: none; } .p { padding: 0 2px 0 6px; } }
-"""
-)
+@_styled(asset("pill.css"))
 def pill(status: Status, profile: Profile) -> str:
     """One dot and the journal's time."""
     colour, word = {
@@ -57,19 +47,13 @@ def pill(status: Status, profile: Profile) -> str:
     time = f"{status.clock.journal_time:%H:%M:%S}" if status.clock else "--:--:--"
     day = "" if profile.kind is Kind.LIVE or status.clock is None else f"{status.clock.journal_time:%Y-%m-%d} "
     return (
-        f'<div class="p" role="status" title="{word}; journal time {day}{time} UTC"><i class="{colour}"></i><span class="long">{word}</span>'
+        f'<div class="p" role="status" title="{word}; journal time {day}{time} UTC"><i class="{colour}"></i>'
+        f'<span class="long">{word}</span>'
         f"<span>{time} UTC</span></div>"
     )
 
 
-@_styled(
-    """
-:host { position: sticky; top: 0; z-index: 20; overflow: visible !important; }
-.n { position: absolute; left: 16px; right: 16px; top: 8px; padding: 10px 14px; border-radius: 8px; font-size: 13px; line-height: 1.4;
-     background: var(--sw-raised); border: 1px solid currentColor; box-shadow: 0 6px 24px rgb(0 0 0 / .35); }
-.n b { font-weight: 600; } .n span { color: var(--sw-text); display: block; }
-"""
-)
+@_styled(asset("banner.css"))
 def banner(status: Status, profile: Profile) -> str:
     """What is wrong and what to do; empty when all is well."""
     up = f"<code>spreadwatch up --profile {escape(profile.name)}</code>"

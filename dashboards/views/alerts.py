@@ -11,7 +11,8 @@ from typing import Any
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
-from dashboards.format import age, escape, short_time, significant
+from dashboards.assets import asset
+from dashboards.format import NONE, age, escape, short_time, significant
 from dashboards.hub import STATUS, Status, Topic
 from dashboards.parts.fields import FIELD
 from dashboards.parts.html import card, grid, html, stack, title
@@ -46,10 +47,7 @@ _KINDS = {
 }
 _EVERY = "every one"
 
-_FORM_CSS = """
-:host(.sw-rule) { display: grid !important; grid-template-columns: repeat(2, minmax(0, 1fr)); gap: 12px 10px; padding: 4px 14px 14px; align-items: start; }
-:host(.sw-rule) > .wide { grid-column: 1 / -1; }
-"""
+_FORM_CSS = asset("rule_form.css")
 _SPLIT_CSS = """
 :host(.sw-alerts) { display: grid !important; grid-template-columns: 380px minmax(0, 1fr); gap: 12px; align-items: start; }
 @media (max-width: 1100px) { :host(.sw-alerts) { grid-template-columns: minmax(0, 1fr); } }
@@ -299,7 +297,7 @@ class AlertsView:
         since = None if state.since_us is None or self._time is None else self._time.timestamp() - state.since_us / 1e6
         told: Any = ""
         if state.acknowledged:
-            told = {"t": f"by {state.acknowledged_by}", "c": "faint"}
+            told = {"t": "acknowledged", "c": "faint", "title": f"by {state.acknowledged_by}"}
         elif state.active:
             told = {"actions": [{"a": "ack", "l": "Acknowledge", "title": f"Acknowledge {state.series}, {rule.name}"}]}
         return {
@@ -332,7 +330,7 @@ def _rule_row(rule: Rule) -> dict[str, Any]:
         "id": rule.rule_id,
         "c": "" if rule.enabled else "off",
         "cells": [
-            {"t": rule.name if rule.name != rule.text[:100] else "–", "c": "strong"},
+            {"t": rule.name if rule.name != rule.text[:100] else NONE, "c": "strong"},
             {"t": rule.text, "c": "wraps"},
             {"t": rule.severity.value, "chip": _SEVERITIES[rule.severity]},
             {

@@ -13,6 +13,7 @@ import panel_material_ui as pmui
 import polars as pl
 from panel.viewable import Viewable
 
+from dashboards.assets import asset
 from dashboards.format import NONE, count, escape, time_text
 from dashboards.parts.choice import Segments
 from dashboards.parts.fields import FIELD
@@ -27,17 +28,8 @@ from pipeline.store.export import TABLES, Filter, Format, Selection, count_rows,
 _ALL = "all"
 _PREVIEW = 12
 
-FORM_CSS = """
-:host(.sw-form) { display: grid !important; grid-template-columns: repeat(5, minmax(0, 1fr)); gap: 12px 10px; padding: 4px 14px 14px; max-width: 960px; }
-@media (max-width: 640px) { :host(.sw-form) { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
-"""
-_FOOT_CSS = """
-.foot { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 16px; padding: 0 14px 14px; min-height: 54px; }
-.go { display: inline-block; padding: 0 18px; line-height: 38px; border-radius: 6px; background: var(--sw-accent); color: #fff; font-weight: 500; font-size: 13.5px; }
-:host-context(.mui-dark) .go { color: #0B0E14; }
-.go:hover { filter: brightness(1.08); text-decoration: none; }
-.go[aria-disabled] { background: var(--sw-raised); color: var(--sw-faint); pointer-events: none; }
-"""
+FORM_CSS = asset("export_form.css")
+_FOOT_CSS = asset("export.css")
 
 
 class ExportView:
@@ -139,7 +131,8 @@ class ExportView:
         try:
             selection = self._selection()
         except (SpreadwatchError, ValueError) as error:
-            self._foot.object = f'<div class="foot"><span class="go" aria-disabled="true">Download</span><span class="down">{escape(str(error))}</span></div>'
+            said = f'<span class="down">{escape(str(error))}</span>'
+            self._foot.object = f'<div class="foot"><span class="go" aria-disabled="true">Download</span>{said}</div>'
             return
         self._desk.remember(self.state())
         self._link(selection, "counting…")
@@ -179,10 +172,8 @@ class ExportView:
         asked |= {"timeframe": selection.timeframe} if selection.timeframe else {}
         asked |= {name: time.isoformat() for name, time in (("from", selection.start), ("to", selection.end)) if time}
         name = selection.file_name(form)
-        self._foot.object = (
-            f'<div class="foot"><a class="go" href="download?{escape(urlencode(asked))}" download="{escape(name)}">Download {_NAMES[form]}</a>'
-            f'<span>{words}</span><span class="faint">{escape(name)}</span></div>'
-        )
+        link = f'<a class="go" href="download?{escape(urlencode(asked))}" download="{escape(name)}">Download {_NAMES[form]}</a>'
+        self._foot.object = f'<div class="foot">{link}<span>{words}</span><span class="faint">{escape(name)}</span></div>'
 
 
 _NAMES = {Format.CSV: "CSV", Format.JSON: "JSON", Format.PARQUET: "Parquet"}

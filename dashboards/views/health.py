@@ -17,9 +17,11 @@ from dashboards.tables.health import Health, HealthTopic
 from dashboards.theme import BADGES, Palette
 from dashboards.views.view import Desk
 from pipeline import __version__
+from pipeline.store.health import JournalClock
 
 _STREAMS = {"open": "up", "silent": "warn", "down": "down", "stale": "warn", "connecting": "faint"}
 _CONNECTION = "connection:"
+_MUCH_BACKLOG = 50_000_000
 _GAPS = {"open": "warn", "refilled": "up", "halt": "faint", "unrecoverable": "down"}
 _RUNS = {"COMPLETED": "up", "RUNNING": "accent", "FAILED": "down", "CRASHED": "down", "CANCELLED": "faint", "PENDING": "faint"}
 
@@ -39,9 +41,11 @@ class HealthView:
         self._status: Status | None = None
         self._tiles = html(css=TILE_CSS)
         self._streams = LiveTable(
-            columns=[{"title": "Stream"}, {"title": "State"}, {"title": "Rate /s", "align": "right"}, {"title": "Messages", "align": "right", "hide": "s"},
-                     {"title": "Last message", "align": "right"}, {"title": "Reconnects", "align": "right", "hide": "s"}],
-            label="Streams", empty="<b>No stream has been heard of</b>Capture tells of its streams once a second; start it with <code>spreadwatch up</code>.",
+            columns=[{"title": "Stream"}, {"title": "State"}, {"title": "Rate /s", "align": "right"},
+                     {"title": "Messages", "align": "right", "hide": "s"}, {"title": "Last message", "align": "right"},
+                     {"title": "Reconnects", "align": "right", "hide": "s"}],
+            label="Streams",
+            empty="<b>No stream has been heard of</b>Capture tells of them once a second; start it with <code>spreadwatch up</code>.",
         )  # fmt: skip
         self._gaps = LiveTable(
             columns=[{"title": "Symbol"}, {"title": "State"}, {"title": "Missing", "align": "right"}, {"title": "From (UTC)"},
@@ -49,7 +53,8 @@ class HealthView:
             label="Gap ledger", empty="<b>No gaps</b>Every trade id so far is there.",
         )  # fmt: skip
         self._runs = LiveTable(
-            columns=[{"title": "Flow"}, {"title": "State"}, {"title": "Started (UTC)"}, {"title": "Took", "align": "right"}, {"title": "Run", "hide": "s"}],
+            columns=[{"title": "Flow"}, {"title": "State"}, {"title": "Started (UTC)"}, {"title": "Took", "align": "right"},
+                     {"title": "Run", "hide": "s"}],
             label="Flow runs", empty="Asking Prefect…",
         )  # fmt: skip
         self._landed = LiveTable(
@@ -113,18 +118,19 @@ class HealthView:
         open_gaps = int(health.gaps.filter(state="open").height) if health else None
         rate = float(health.streams["rate"].sum()) if health and health.streams.height else None
         silent = int(health.streams.filter(health.streams["state"] != "open").height) if health else 0
-        lag = None if clock is None else (clock.committed_at - clock.journal_time).total_seconds()
+        name = escape(self._context.profile.name)
+        streams = f"{silent} not open" if silent else "every stream open"
         tiles = (
-            ("Profile", f'{word} <small>{escape(self._context.profile.name)}</small>', f"Spreadwatch {__version__}", ""),
-            ("Journal time", f"{clock.journal_time:%H:%M:%S}" if clock else NONE, f"{clock.journal_time:%Y-%m-%d} UTC" if clock else "nothing landed yet", ""),
-            ("Landing", count(clock.commit_no) if clock else NONE, f"commits; the last one {age(lag)} behind the stream" if lag is not None and lag < 3600 else "commits", ""),
-            ("Backlog", "none" if behind == 0 else _bytes(behind), "journal bytes that are not landed yet", "warn" if behind and behind > 50_000_000 else ""),
-            ("Messages", number(rate, 0) if rate is not None else NONE, f"per second, {silent} stream{'' if silent == 1 else 's'} not open" if silent else "per second, every stream open", "warn" if silent else ""),
-            ("Open gaps", NONE if open_gaps is None else str(open_gaps), "repair_gaps refills them over REST" if open_gaps else "every trade id is accounted for", "warn" if open_gaps else ""),
-        )  # fmt: skip
-        text = '<div class="tiles">' + "".join(
-            f'<div class="tile" style="min-height:84px"><h3>{name}</h3><div class="v {side}">{value}</div><p>{note}</p></div>' for name, value, note, side in tiles
-        ) + "</div>"  # fmt: skip
+            _tile("Profile", f"{word} <small>{name}</small>", f"Spreadwatch {__version__}"),
+            _tile("Journal time", f"{clock.journal_time:%H:%M:%S}", f"{clock.journal_time:%Y-%m-%d} UTC")
+            if clock
+            else _tile("Journal time"),
+            _tile("Landing", count(clock.commit_no), _behind(clock)) if clock else _tile("Landing", NONE, "nothing landed yet"),
+            _tile("Backlog", _bytes(behind), "journal not landed yet", warn=behind is not None and behind > _MUCH_BACKLOG),
+            _tile("Messages", number(rate, 0), f"per second, {streams}", warn=silent > 0),
+            _tile("Open gaps", NONE if open_gaps is None else str(open_gaps), _gap_note(open_gaps), warn=bool(open_gaps)),
+        )
+        text = f'<div class="tiles">{"".join(tiles)}</div>'
         if self._tiles.object != text:
             self._tiles.object = text
 
@@ -155,7 +161,7 @@ class HealthView:
                     {"t": row["state"], "chip": _GAPS.get(row["state"], "faint")},
                     count(row["missing"]),
                     {"t": short_time(row["from_time"], now), "title": time_text(row["from_time"])},
-                    {"t": f"{row['first_missing']}–{row['last_missing']}", "c": "faint"},
+                    {"t": f"{row['first_missing']} to {row['last_missing']}", "c": "faint"},
                     {"t": short_time(row["resolved_at"], now), "c": "faint"},
                 ],
             }
@@ -178,7 +184,8 @@ class HealthView:
 
     def _draw_runs(self, runs: FlowRuns) -> None:
         if runs.problem:
-            self._runs.empty = f"<b>No answer from Prefect</b>{escape(runs.problem)}. Flows run again when it is back; see <code>spreadwatch status</code>."
+            advice = "Flows run again when it is back; see <code>spreadwatch status</code>."
+            self._runs.empty = f"<b>No answer from Prefect</b>{escape(runs.problem)}. {advice}"
             self._runs.rows = []
             return
         self._runs.empty = "<b>No flow has run yet</b>Every flow runs once at start, then on its schedule."
@@ -213,9 +220,24 @@ def _last_heard(row: dict[str, Any], now: datetime) -> str:
     return f"since {passed}" if _is_connection(row["stream"]) else f"{passed} ago"
 
 
+def _tile(name: str, value: str = NONE, note: str = "", *, warn: bool = False) -> str:
+    side = " warn" if warn else ""
+    return f'<div class="tile low"><h3>{name}</h3><div class="v{side}">{value}</div><p>{note}</p></div>'
+
+
+def _behind(clock: JournalClock) -> str:
+    """How far landing is behind the stream; a recording's own time says nothing about that."""
+    lag_s = (clock.committed_at - clock.journal_time).total_seconds()
+    return f"commits, the last {age(lag_s)} behind the stream" if lag_s < 3600 else "commits"
+
+
+def _gap_note(open_gaps: int | None) -> str:
+    return "repair_gaps refills them over REST" if open_gaps else "every trade id is accounted for"
+
+
 def _bytes(value: int | None) -> str:
-    if value is None:
-        return NONE
+    if not value:
+        return NONE if value is None else "none"
     for size, unit in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
         if value >= size:
             return f"{value / size:.1f} <small>{unit}</small>"

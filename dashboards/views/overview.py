@@ -9,6 +9,7 @@ import panel as pn
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
+from dashboards.assets import asset
 from dashboards.charts.candles import CandleChart
 from dashboards.format import NONE, age, compact, count, number, percent, price, time_text
 from dashboards.hub import Topic
@@ -32,25 +33,9 @@ _COLUMNS = [
 _STALE_S = 30.0
 _CELLS = 120
 
-_HEAD_CSS = """
-.head { display: flex; align-items: baseline; flex-wrap: wrap; gap: 4px 18px; padding: 12px 14px 6px; min-height: 48px; }
-.name { font-size: 17px; font-weight: 600; color: var(--sw-strong); letter-spacing: -.01em; }
-.last { font-size: 20px; font-weight: 500; }
-.facts { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: 12px; color: var(--sw-faint); }
-.facts b { font-weight: 500; color: var(--sw-text); }
-@media (max-width: 640px) { .head { min-height: 92px; } .facts { gap: 0 12px; } }
-"""
+_HEAD_CSS = asset("overview.css")
 
-_STRIP_CSS = """
-.strip { padding: 8px 14px 12px; border-top: 1px solid var(--sw-line); min-height: 56px; }
-.cells { display: flex; height: 8px; border-radius: 3px; overflow: hidden; background: var(--sw-grid); }
-.cells i { flex: 1; } .c2 { background: var(--sw-accent); } .c1 { background: color-mix(in srgb, var(--sw-accent) 45%, var(--sw-grid)); }
-.c0 { background: var(--sw-warn); } .cx { background: transparent; }
-.row { display: flex; flex-wrap: wrap; gap: 2px 16px; margin-top: 8px; font-size: 12px; color: var(--sw-faint); }
-.row b { font-weight: 500; color: var(--sw-text); }
-.key::before { content: ""; display: inline-block; width: 8px; height: 8px; border-radius: 2px; margin-right: 5px; background: var(--k); }
-@media (max-width: 640px) { .strip { min-height: 96px; } }
-"""
+_STRIP_CSS = asset("availability.css")
 
 
 _PLACE_CSS = ":host { height: clamp(360px, calc(100vh - 312px), 760px) !important; flex: none !important; }"
@@ -216,9 +201,10 @@ def _head(name: str, symbol: Symbol | None) -> str:
     if symbol.bid is not None and symbol.ask is not None:
         facts.append(f"bid <b>{price(symbol.bid, symbol.decimals)}</b> ask <b>{price(symbol.ask, symbol.decimals)}</b>")
         facts.append(f"spread <b>{number(symbol.spread_bps)}</b> bps")
+    listed = "".join(f"<span>{fact}</span>" for fact in facts)
     return (
         f'<div class="head"><span class="name">{name}</span><span class="last {side}">{price(symbol.price, symbol.decimals)}</span>'
-        f'<span class="{side}">{percent(symbol.change)}</span><span class="facts">{"".join(f"<span>{fact}</span>" for fact in facts)}</span></div>'
+        f'<span class="{side}">{percent(symbol.change)}</span><span class="facts">{listed}</span></div>'
     )
 
 
@@ -230,12 +216,13 @@ def _strip(timeframe: Timeframe, bars: Bars | None, span: Span | None) -> str:
         words = "<span>No bars yet: they come with the first trades, or from a backfill.</span>"
     else:
         expected = span.expected(timeframe)
+        first, last = (time_text(time, seconds=timeframe.seconds < 60) for time in (span.first, span.last))
         gaps = f'<b class="warn">{span.open_gaps} open</b> of {span.gaps}' if span.open_gaps else f"<b>{span.gaps or 'none'}</b>"
         share = span.bars / expected if expected else 0.0
         words = "".join(
             f"<span>{part}</span>"
             for part in (
-                f"<b>{time_text(span.first, seconds=timeframe.seconds < 60)}</b> to <b>{time_text(span.last, seconds=timeframe.seconds < 60)}</b> UTC",
+                f"<b>{first}</b> to <b>{last}</b> UTC",
                 f"<b>{count(span.bars)}</b> bars ({share * 100:.4g}% of the intervals)",
                 f"<b>{count(span.complete)}</b> complete",
                 f"gaps {gaps}",
@@ -246,7 +233,8 @@ def _strip(timeframe: Timeframe, bars: Bars | None, span: Span | None) -> str:
         '<span class="key" style="--k:color-mix(in srgb, var(--sw-accent) 45%, var(--sw-grid))">exchange bars</span>'
         '<span class="key" style="--k:var(--sw-warn)">moving</span>'
     )
-    return f'<div class="strip"><div class="cells" role="img" aria-label="Data availability">{cells}</div><div class="row">{words}{keys}</div></div>'
+    strip = f'<div class="cells" role="img" aria-label="Data availability">{cells}</div>'
+    return f'<div class="strip">{strip}<div class="row">{words}{keys}</div></div>'
 
 
 def _cells(timeframe: Timeframe, bars: Bars | None) -> list[str]:

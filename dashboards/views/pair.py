@@ -11,6 +11,7 @@ import panel as pn
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
+from dashboards.assets import asset
 from dashboards.charts.spread import SpreadChart
 from dashboards.compute import Computed, Order, compute
 from dashboards.format import escape, number, time_text
@@ -34,11 +35,7 @@ _BAR_CSS = """
 .bar .what { color: var(--sw-strong); font-weight: 500; } .bar .faint b { font-weight: 500; color: var(--sw-text); }
 """
 
-FORM_CSS = """
-:host(.sw-form) { display: grid !important; grid-template-columns: 1.5fr 1.2fr 1.2fr .8fr 1.1fr 1.1fr 1fr 1fr 1fr; gap: 12px 10px; padding: 14px; align-items: end; }
-@media (max-width: 1100px) { :host(.sw-form) { grid-template-columns: repeat(3, minmax(0, 1fr)); } }
-@media (max-width: 640px) { :host(.sw-form) { grid-template-columns: repeat(2, minmax(0, 1fr)); } }
-"""
+FORM_CSS = asset("pair_form.css")
 
 
 class PairView:
@@ -271,8 +268,8 @@ class PairView:
         if now is None or now.model is None:
             self._blank(timeframe.ms)
             waits = "Looking for the live model…" if now is None else (
-                f"<b>No live model of {escape(str(self._pair))} on {timeframe} yet</b>The flow fit_pairs makes one each minute as soon as there are"
-                f" bars enough; Compute does not wait for it."
+                f"<b>No live model of {escape(str(self._pair))} on {timeframe} yet</b>The flow fit_pairs makes one each minute,"
+                " as soon as there are bars enough; Compute does not wait for it."
             )  # fmt: skip
             self._set(
                 self._line,
@@ -285,14 +282,15 @@ class PairView:
         z = now.now_zscore if now.now_zscore is not None else _at(now.zscore, last)
         figures = Figures(
             method=model.method, scale=model.scale, n=model.n, beta=model.beta, alpha=model.alpha, r_squared=model.r_squared,
-            half_life=model.half_life, hurst=model.hurst, adf_stat=model.adf_stat, adf_p=model.adf_p, eg_stat=model.eg_stat, eg_p=model.eg_p,
-            zscore=z, correlation=now.now_correlation if now.now_correlation is not None else _at(now.correlation, last),
+            half_life=model.half_life, hurst=model.hurst, adf_stat=model.adf_stat, adf_p=model.adf_p, eg_stat=model.eg_stat,
+            eg_p=model.eg_p, zscore=z, correlation=now.now_correlation if now.now_correlation is not None else _at(now.correlation, last),
             timeframe_s=timeframe.seconds, notes=tuple(note for note in model.notes.split("; ") if note) if model.notes else (),
         )  # fmt: skip
         settled = f"last full bar <b>{number(_at(now.zscore, last))}</b>" if last >= 0 else "no full bar yet"
         self._set(
             self._line,
-            f'<div class="bar"><span class="what">{now.pair} {timeframe}</span><span class="faint">z now <b>{number(z)}</b> (provisional), {settled}</span>'
+            f'<div class="bar"><span class="what">{now.pair} {timeframe}</span>'
+            f'<span class="faint">z now <b>{number(z)}</b> (provisional), {settled}</span>'
             f'<span class="faint">model of <b>{time_text(model.fitted_at)}</b> UTC</span></div>',
         )
         self._set(self._tiles, tiles(figures))
@@ -324,12 +322,14 @@ class PairView:
         figures = Figures(
             method=fit.method, scale=fit.scale, n=fit.n, beta=fit.beta, alpha=fit.alpha, r_squared=fit.r_squared, half_life=fit.half_life,
             hurst=fit.hurst, adf_stat=fit.adf_stat, adf_p=fit.adf_p, eg_stat=fit.eg_stat, eg_p=fit.eg_p, zscore=_at(series.zscore, last),
-            correlation=_at(series.correlation, last), timeframe_s=order.timeframe.seconds, adf_lag=fit.adf_lag, eg_lag=fit.eg_lag, notes=fit.notes,
+            correlation=_at(series.correlation, last), timeframe_s=order.timeframe.seconds, adf_lag=fit.adf_lag, eg_lag=fit.eg_lag,
+            notes=fit.notes,
         )  # fmt: skip
         filled = f", {done.filled:,} carried forward" if done.filled else ""
         self._set(
             self._line,
-            f'<div class="bar"><span class="what">{order.pair} {order.timeframe}</span><span class="faint"><b>{len(done.legs):,}</b> bars{filled},'
+            f'<div class="bar"><span class="what">{order.pair} {order.timeframe}</span>'
+            f'<span class="faint"><b>{len(done.legs):,}</b> bars{filled},'
             f' {METHODS[order.method]}, z over <b>{order.zscore_window}</b></span><span class="faint">at <b>{done.at:%H:%M:%S}</b> UTC in'
             f" {done.took_s * 1000:.0f} ms, not stored</span></div>",
         )

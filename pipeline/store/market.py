@@ -47,5 +47,9 @@ def recent_market(warehouse: Warehouse, timeframe: Timeframe, *, start: datetime
 
 
 def bar_span(warehouse: Warehouse, symbol: str, timeframe: Timeframe) -> dict[str, Any]:
-    """What there is of one symbol and timeframe: first_ts, last_ts (None when nothing), bars, complete_bars, kline_bars, open_gaps, gaps."""
+    """What there is of one symbol and timeframe.
+
+    Returns:
+        first_ts, last_ts (None when there is nothing), bars, complete_bars, kline_bars, open_gaps, gaps.
+    """
     return warehouse.select(_SPAN, symbol=symbol, timeframe=timeframe.name).row(0, named=True)

@@ -28,7 +28,14 @@ from pipeline.store.quack import serve, stop
 from pipeline.store.requests import AcknowledgeAlert, DeleteRule, EnableRule, PutRule, parse_change
 from pipeline.store.warehouse import publish_endpoint
 
-SYMBOLS = {"BTCUSDT": (61_250.0, 1), "ETHUSDT": (2_684.0, 2), "SOLUSDT": (152.4, 3), "BNBUSDT": (513.7, 2), "XRPUSDT": (0.6123, 4), "1000PEPEUSDT": (0.008231, 7)}
+SYMBOLS = {
+    "BTCUSDT": (61_250.0, 1),
+    "ETHUSDT": (2_684.0, 2),
+    "SOLUSDT": (152.4, 3),
+    "BNBUSDT": (513.7, 2),
+    "XRPUSDT": (0.6123, 4),
+    "1000PEPEUSDT": (0.008231, 7),
+}
 PAIRS = ("ETHUSDT/BTCUSDT", "SOLUSDT/ETHUSDT", "BNBUSDT/BTCUSDT")
 BETA = {"ETHUSDT/BTCUSDT": 0.0412, "SOLUSDT/ETHUSDT": 0.0551, "BNBUSDT/BTCUSDT": 0.0078}
 HISTORY = 24 * 60
@@ -73,7 +80,21 @@ def fill(connection, market: Market, start: datetime) -> None:
         for name in SYMBOLS:
             volume = round(abs(market.random.gauss(12, 6)) * 60_000 / market.price[name], 3) + 0.001
             close = market.tick(name)
-            row = (name, "1m", ts, opened[name], high[name], low[name], close, volume, volume * close, 60, volume / 2, True, ts + timedelta(minutes=1))
+            row = (
+                name,
+                "1m",
+                ts,
+                opened[name],
+                high[name],
+                low[name],
+                close,
+                volume,
+                volume * close,
+                60,
+                volume / 2,
+                True,
+                ts + timedelta(minutes=1),
+            )
             rows.append(row)
             five.setdefault((name, int(ts.timestamp()) // 300 * 300), []).append(row)
     for (name, at), part in five.items():
@@ -106,11 +127,35 @@ def second(connection, market: Market, ts: datetime, commit: int) -> None:
         market.price[name] += prices[-1] - price
         first = market.trade_id[name]
         for at, value in enumerate(prices):
-            ticks.append((name, first + at, value, 0.25, ts + timedelta(milliseconds=100 * at), ts + timedelta(milliseconds=100 * at + 12), at % 2 == 0, first + at, first + at, "capture"))
+            ticks.append(
+                (
+                    name,
+                    first + at,
+                    value,
+                    0.25,
+                    ts + timedelta(milliseconds=100 * at),
+                    ts + timedelta(milliseconds=100 * at + 12),
+                    at % 2 == 0,
+                    first + at,
+                    first + at,
+                    "capture",
+                )
+            )
         market.trade_id[name] += 4
         qty = round(abs(market.random.gauss(8, 4)) * 1_000 / price, 3) + 0.001
         bars.append((name, ts, prices[0], max(prices), min(prices), prices[-1], qty, qty * price, 4, qty / 2, first, first + 3, 0))
-        quotes.append((name, first, round(prices[-1] - unit, decimals), 3.0, round(prices[-1] + unit, decimals), 2.0, ts + timedelta(milliseconds=500), ts + timedelta(milliseconds=512)))
+        quotes.append(
+            (
+                name,
+                first,
+                round(prices[-1] - unit, decimals),
+                3.0,
+                round(prices[-1] + unit, decimals),
+                2.0,
+                ts + timedelta(milliseconds=500),
+                ts + timedelta(milliseconds=512),
+            )
+        )
         marks.append((commit, name, ts))
     insert(connection, "bars_1s", bars)
     insert(connection, "ticks", ticks)
@@ -120,11 +165,24 @@ def second(connection, market: Market, ts: datetime, commit: int) -> None:
 
 def health(connection, ts: datetime, count: int) -> None:
     connection.execute("DELETE FROM stream_health")
-    rows = [(f"connection:{route}", "open", 0, None, ts - timedelta(minutes=14), None, at, ts) for at, route in enumerate(("market", "public"))]
+    rows = [
+        (f"connection:{route}", "open", 0, None, ts - timedelta(minutes=14), None, at, ts) for at, route in enumerate(("market", "public"))
+    ]
     for at, name in enumerate(SYMBOLS):
         for kind in ("aggTrade", "bookTicker"):
             quiet = name == "1000PEPEUSDT" and kind == "bookTicker"
-            rows.append((f"{name.lower()}@{kind}", "silent" if quiet else "open", count * (4 - at // 2), 0.0 if quiet else 24.5 - 3 * at, ts - timedelta(seconds=47 if quiet else 0.2), 18.0 + 3 * at, 0, ts))
+            rows.append(
+                (
+                    f"{name.lower()}@{kind}",
+                    "silent" if quiet else "open",
+                    count * (4 - at // 2),
+                    0.0 if quiet else 24.5 - 3 * at,
+                    ts - timedelta(seconds=47 if quiet else 0.2),
+                    18.0 + 3 * at,
+                    0,
+                    ts,
+                )
+            )
     insert(connection, "stream_health", rows)
 
 
@@ -132,7 +190,9 @@ def signals(connection, market: Market, ts: datetime, model: dict[str, str], val
     for pair in PAIRS:
         y, x = pair.split("/")
         spread, z, correlation = values[pair]
-        connection.execute("INSERT INTO signals VALUES (?, ?, '1m', ?, ?, ?, ?, ?, false, false)", [y, x, ts, model[pair], spread, z, correlation])
+        connection.execute(
+            "INSERT INTO signals VALUES (?, ?, '1m', ?, ?, ?, ?, ?, false, false)", [y, x, ts, model[pair], spread, z, correlation]
+        )
 
 
 def fits(connection, now: datetime) -> dict[str, str]:
@@ -142,9 +202,10 @@ def fits(connection, now: datetime) -> dict[str, str]:
         model_id = uuid.UUID(int=at + 1).hex
         model[pair] = model_id
         connection.execute(
-            """INSERT INTO fits BY NAME SELECT ? AS model_id, ? AS y, ? AS x, '1m' AS timeframe, 500 AS lookback, 'ols' AS method, 'price' AS scale,
-               ?::TIMESTAMPTZ AS fitted_at, ?::TIMESTAMPTZ AS window_start, ?::TIMESTAMPTZ AS window_end, 500 AS n, 12.5 AS alpha, ? AS beta, 0.94 AS r_squared,
-               -3.9 AS adf_stat, 0.002 AS adf_p, ? AS eg_stat, ? AS eg_p, 14.2 AS half_life, 0.41 AS hurst, 0.0 AS spread_mean, 1.0 AS spread_sd, '' AS notes""",
+            """INSERT INTO fits BY NAME SELECT ? AS model_id, ? AS y, ? AS x, '1m' AS timeframe, 500 AS lookback,
+               'ols' AS method, 'price' AS scale, ?::TIMESTAMPTZ AS fitted_at, ?::TIMESTAMPTZ AS window_start,
+               ?::TIMESTAMPTZ AS window_end, 500 AS n, 12.5 AS alpha, ? AS beta, 0.94 AS r_squared, -3.9 AS adf_stat, 0.002 AS adf_p,
+               ? AS eg_stat, ? AS eg_p, 14.2 AS half_life, 0.41 AS hurst, 0.0 AS spread_mean, 1.0 AS spread_sd, '' AS notes""",
             [model_id, y, x, now, now - timedelta(minutes=500), now, BETA[pair], [-3.71, -2.2, -3.4][at], [0.014, 0.41, 0.036][at]],
         )
         connection.execute("INSERT INTO activations VALUES (?, ?, ?, '1m', ?, ?)", [model_id, y, x, now, now])
@@ -154,14 +215,46 @@ def fits(connection, now: datetime) -> dict[str, str]:
 def alerts(connection, now: datetime) -> None:
     minute = Timeframe.parse("1m")
     rules = [
-        Rule(rule_id="eth-rich", name="ETH rich", target=PAIRS[0], metric=Metric.ZSCORE, condition=Condition.ABOVE, threshold=2.0, recovery_threshold=0.5, timeframe=minute, for_s=30.0, severity=Severity.CRITICAL),
-        Rule(rule_id="quiet", name="Silent symbol", target="*", metric=Metric.DATA_AGE, condition=Condition.ABOVE, threshold=30.0, severity=Severity.WARNING),
-        Rule(rule_id="btc-60k", name="BTC under 60k", target="BTCUSDT", metric=Metric.PRICE, condition=Condition.CROSSES_DOWN, threshold=60_000.0, severity=Severity.INFO, enabled=False),
+        Rule(
+            rule_id="eth-rich",
+            name="ETH rich",
+            target=PAIRS[0],
+            metric=Metric.ZSCORE,
+            condition=Condition.ABOVE,
+            threshold=2.0,
+            recovery_threshold=0.5,
+            timeframe=minute,
+            for_s=30.0,
+            severity=Severity.CRITICAL,
+        ),
+        Rule(
+            rule_id="quiet",
+            name="Silent symbol",
+            target="*",
+            metric=Metric.DATA_AGE,
+            condition=Condition.ABOVE,
+            threshold=30.0,
+            severity=Severity.WARNING,
+        ),
+        Rule(
+            rule_id="btc-60k",
+            name="BTC under 60k",
+            target="BTCUSDT",
+            metric=Metric.PRICE,
+            condition=Condition.CROSSES_DOWN,
+            threshold=60_000.0,
+            severity=Severity.INFO,
+            enabled=False,
+        ),
     ]
     us = int(now.timestamp() * 1e6)
     for at, rule in enumerate(rules):
-        connection.execute("INSERT INTO alert_rules VALUES (?, ?, ?, ?, ?)", [rule.rule_id, rule.to_json(), rule.enabled, now + timedelta(seconds=at), now])
-    states = [AlertState(rule_id="eth-rich", series=PAIRS[0], phase=Phase.FIRING, since_us=us - 95_000_000, value=2.41, fired_us=us - 95_000_000)]
+        connection.execute(
+            "INSERT INTO alert_rules VALUES (?, ?, ?, ?, ?)", [rule.rule_id, rule.to_json(), rule.enabled, now + timedelta(seconds=at), now]
+        )
+    states = [
+        AlertState(rule_id="eth-rich", series=PAIRS[0], phase=Phase.FIRING, since_us=us - 95_000_000, value=2.41, fired_us=us - 95_000_000)
+    ]
     states += [AlertState(rule_id="quiet", series=name, phase=Phase.NORMAL, since_us=us - 600_000_000, value=0.4) for name in SYMBOLS]
     for state in states:
         connection.execute(
@@ -171,8 +264,16 @@ def alerts(connection, now: datetime) -> None:
     history = [("pending", 125, 2.08), ("firing", 95, 2.41)]
     for kind, ago, value in history:
         connection.execute(
-            "INSERT INTO alert_events BY NAME SELECT ? AS event_id, 'eth-rich' AS rule_id, ? AS series, ? AS kind, ?::TIMESTAMPTZ AS occurred_at, ? AS value, 2.0 AS threshold, 'critical' AS severity, ? AS message, '{}' AS payload",
-            [uuid.uuid4().hex, PAIRS[0], kind, now - timedelta(seconds=ago), value, f"{kind}: {PAIRS[0]} z-score 1m is {value}, above 2 for 30 s [ETH rich]"],
+            """INSERT INTO alert_events BY NAME SELECT ? AS event_id, 'eth-rich' AS rule_id, ? AS series, ? AS kind,
+               ?::TIMESTAMPTZ AS occurred_at, ? AS value, 2.0 AS threshold, 'critical' AS severity, ? AS message, '{}' AS payload""",
+            [
+                uuid.uuid4().hex,
+                PAIRS[0],
+                kind,
+                now - timedelta(seconds=ago),
+                value,
+                f"{kind}: {PAIRS[0]} z-score 1m is {value}, above 2 for 30 s [ETH rich]",
+            ],
         )
 
 
@@ -187,11 +288,14 @@ def apply_requests(connection, now: datetime) -> None:
             case EnableRule(rule_id, enabled):
                 connection.execute("UPDATE alert_rules SET enabled = ? WHERE rule_id = ?", [enabled, rule_id])
             case AcknowledgeAlert(rule_id, series, by):
-                (snapshot,) = connection.execute("SELECT snapshot FROM alert_states WHERE rule_id = ? AND series = ?", [rule_id, series]).fetchone()
+                (snapshot,) = connection.execute(
+                    "SELECT snapshot FROM alert_states WHERE rule_id = ? AND series = ?", [rule_id, series]
+                ).fetchone()
                 state = AlertState.from_json(snapshot)
                 done = json.loads(snapshot) | {"acknowledged_us": (state.since_us or 0) + 1, "acknowledged_by": by}
                 connection.execute(
-                    "UPDATE alert_states SET acknowledged = true, snapshot = ? WHERE rule_id = ? AND series = ?", [json.dumps(done), rule_id, series]
+                    "UPDATE alert_states SET acknowledged = true, snapshot = ? WHERE rule_id = ? AND series = ?",
+                    [json.dumps(done), rule_id, series],
                 )
             case _:
                 pass
@@ -215,7 +319,7 @@ def main(data_dir: Path, port: int) -> None:
     model = {pair: uuid.UUID(int=at + 1).hex for at, pair in enumerate(PAIRS)}
     commit = 1
     rng = random.Random(3)
-    state = {pair: 0.0 for pair in PAIRS}
+    state = dict.fromkeys(PAIRS, 0.0)
 
     def move(pair: str) -> tuple[float, float, float]:
         state[pair] = 0.9 * state[pair] + rng.gauss(0, 0.75)
@@ -236,13 +340,28 @@ def main(data_dir: Path, port: int) -> None:
         for at in range(400, 0, -1):
             signals(connection, market, minute - timedelta(minutes=at), model, {pair: move(pair) for pair in PAIRS})
         alerts(connection, now)
-        insert(connection, "landing_counts", [("capture", "trade", 1_204_331), ("capture", "quote", 3_410_022), ("capture", "sw.clock", 1_802), ("capture", "malformed", 0)])
+        insert(
+            connection,
+            "landing_counts",
+            [("capture", "trade", 1_204_331), ("capture", "quote", 3_410_022), ("capture", "sw.clock", 1_802), ("capture", "malformed", 0)],
+        )
         insert(connection, "ingest_offsets", [("capture", 3, 1_048_576, 4_616_155)])
         for at, (symbol, first, last, gap_state) in enumerate([("SOLUSDT", 8_811, 8_902, "refilled"), ("XRPUSDT", 4_100, 4_131, "open")]):
             at_time = now - timedelta(minutes=30 * (at + 1))
             connection.execute(
                 "INSERT INTO gaps VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                [uuid.uuid4().hex, symbol, first, last, at_time, at_time + timedelta(seconds=4), at_time + timedelta(seconds=5), gap_state, None if gap_state == "open" else at_time + timedelta(minutes=1), ""],
+                [
+                    uuid.uuid4().hex,
+                    symbol,
+                    first,
+                    last,
+                    at_time,
+                    at_time + timedelta(seconds=4),
+                    at_time + timedelta(seconds=5),
+                    gap_state,
+                    None if gap_state == "open" else at_time + timedelta(minutes=1),
+                    "",
+                ],
             )
         insert(connection, "resample_cursors", [("1m", 0), ("5m", 0)])
         for at in range(60, 0, -1):

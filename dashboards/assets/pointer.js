@@ -1,0 +1,5 @@
+const ts = source.data.ts, n = ts.length
+let low = 0, high = n - 1
+while (low < high) { const middle = (low + high) >> 1; if (ts[middle] < cb_obj.x) low = middle + 1; else high = middle }
+const at = n == 0 ? null : low > 0 && cb_obj.x - ts[low-1] < ts[low] - cb_obj.x ? low - 1 : low
+if (div.tags[0] !== at) div.tags = [at, ...div.tags.slice(1)]

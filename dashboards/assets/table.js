@@ -1,0 +1,131 @@
+export function render({ model }) {
+  const root = document.createElement("div")
+  root.className = "wrap"
+  const table = document.createElement("table")
+  const head = table.createTHead().insertRow()
+  const body = table.createTBody()
+  const empty = document.createElement("div")
+  empty.className = "empty"
+  root.append(table, empty)
+  let sort = null
+  const known = new Map()
+
+  const spark = (values) => {
+    const ns = "http://www.w3.org/2000/svg", w = 64, h = 22
+    const svg = document.createElementNS(ns, "svg")
+    svg.setAttribute("viewBox", `0 0 ${w} ${h}`)
+    svg.setAttribute("width", w); svg.setAttribute("height", h); svg.setAttribute("aria-hidden", "true")
+    if (values.length > 1) {
+      const low = Math.min(...values), high = Math.max(...values), span = high - low || 1
+      const points = values.map((v, i) => `${(i / (values.length - 1) * w).toFixed(1)},${(h - 2 - (v - low) / span * (h - 4)).toFixed(1)}`)
+      const line = document.createElementNS(ns, "polyline")
+      line.setAttribute("points", points.join(" ")); line.setAttribute("fill", "none")
+      line.setAttribute("class", values[values.length - 1] >= values[0] ? "sup" : "sdown")
+      svg.append(line)
+    }
+    return svg
+  }
+
+  const fill = (td, cell, row, column, fresh) => {
+    const content = cell !== null && typeof cell === "object" ? cell : { t: cell ?? "" }
+    const key = JSON.stringify(content)
+    if (td._key === key) return
+    const before = td._value
+    td._key = key
+    td._value = content.s
+    td.className = [column.align === "right" ? "r" : "", content.c ?? "", column.hide ? "h" + column.hide : ""].join(" ").trim()
+    if (content.title) td.title = content.title
+    if (content.spark) { td.replaceChildren(spark(content.spark)); return }
+    if (content.actions) {
+      td.replaceChildren(...content.actions.map((a) => {
+        const b = document.createElement("button")
+        b.textContent = a.l; b.className = a.c ?? ""; b.title = a.title ?? a.l; b.type = "button"
+        if (a.title) b.setAttribute("aria-label", a.title)
+        b.onclick = (e) => { e.stopPropagation(); model.send_msg({ action: a.a, id: row.id }) }
+        return b
+      }))
+      return
+    }
+    if (content.href) {
+      const a = document.createElement("a")
+      a.href = content.href; a.textContent = content.t; a.target = content.target ?? "_self"; a.rel = "noopener"
+      td.replaceChildren(a)
+      return
+    }
+    if (content.chip) {
+      const s = document.createElement("span")
+      s.className = "chip " + content.chip; s.textContent = content.t
+      td.replaceChildren(s)
+      return
+    }
+    td.textContent = content.t
+    if (content.sub) {
+      const s = document.createElement("span")
+      s.className = "sub"; s.textContent = content.sub
+      td.append(s)
+    }
+    if (column.flash && !fresh && before !== undefined && content.s !== undefined && before !== content.s) {
+      td.classList.remove("fu", "fd"); void td.offsetWidth
+      td.classList.add(content.s > before ? "fu" : "fd")
+    }
+  }
+
+  const header = () => {
+    head.replaceChildren(...model.columns.map((c, i) => {
+      const th = document.createElement("th")
+      th.scope = "col"
+      th.className = [c.align === "right" ? "r" : "", c.hide ? "h" + c.hide : ""].join(" ").trim()
+      if (c.width) th.style.width = c.width
+      if (c.sortable) {
+        const b = document.createElement("button")
+        b.type = "button"; b.className = "sort"
+        const mark = sort && sort.i === i ? (sort.down ? " \u2193" : " \u2191") : ""
+        b.textContent = c.title + mark
+        th.setAttribute("aria-sort", sort && sort.i === i ? (sort.down ? "descending" : "ascending") : "none")
+        b.onclick = () => {
+          sort = sort && sort.i === i ? (sort.down ? { i, down: false } : null) : { i, down: true }
+          header(); rows()
+        }
+        th.append(b)
+      } else th.textContent = c.title
+      return th
+    }))
+  }
+
+  const rows = () => {
+    let wanted = model.rows
+    empty.innerHTML = model.empty
+    empty.style.display = wanted.length ? "none" : ""
+    table.style.display = wanted.length || !model.hide_empty ? "" : "none"
+    if (sort) {
+      const value = (r) => { const c = r.cells[sort.i]; const v = c !== null && typeof c === "object" ? c.s ?? c.t : c; return v ?? -Infinity }
+      wanted = [...wanted].sort((a, b) => (value(a) < value(b) ? -1 : value(a) > value(b) ? 1 : 0) * (sort.down ? -1 : 1))
+    }
+    const seen = new Set()
+    wanted.forEach((row, at) => {
+      seen.add(row.id)
+      let tr = known.get(row.id)
+      const fresh = !tr
+      if (fresh) {
+        tr = document.createElement("tr")
+        for (const _ of model.columns) tr.insertCell()
+        known.set(row.id, tr)
+        if (model.clickable) {
+          tr.tabIndex = 0
+          tr.onclick = () => model.send_msg({ action: "open", id: row.id })
+          tr.onkeydown = (e) => { if (e.key === "Enter" || e.key === " ") { e.preventDefault(); tr.click() } }
+        }
+      }
+      tr.className = [model.clickable ? "click" : "", row.id === model.selected ? "on" : "", row.c ?? ""].join(" ").trim()
+      if (model.clickable) tr.setAttribute("aria-selected", row.id === model.selected)
+      model.columns.forEach((c, i) => fill(tr.cells[i], row.cells[i], row, c, fresh))
+      if (body.rows[at] !== tr) body.insertBefore(tr, body.rows[at] ?? null)
+    })
+    for (const [id, tr] of known) if (!seen.has(id)) { tr.remove(); known.delete(id) }
+  }
+
+  table.setAttribute("aria-label", model.label)
+  header(); rows()
+  model.on("rows", rows); model.on("selected", rows); model.on("empty", rows); model.on("columns", () => { known.clear(); body.replaceChildren(); header(); rows() })
+  return root
+}

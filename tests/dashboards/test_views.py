@@ -1,0 +1,198 @@
+"""Every view in a real browser, over a warehouse that moves."""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from datetime import UTC, datetime, timedelta
+
+import polars as pl
+import pytest
+
+from pipeline.model.timeframe import Timeframe
+from pipeline.store import Role, connect
+from pipeline.store.bars import load_bars
+from pipeline.store.requests import PutRule, parse_change
+
+pytestmark = pytest.mark.browser
+
+_CANDLES = """() => { for (const m of Bokeh.documents[0].all_models)
+    if (m.type === "ColumnDataSource" && m.data.half) return { n: m.data.ts.length, last: m.data.close.at(-1), ts: m.data.ts.at(-1) } }"""
+
+
+def text_of(page, words: str):
+    return page.get_by_text(words).first
+
+
+WORDS = {
+    "Overview": "24 h high",
+    "Pair": "Engle-Granger p",
+    "Alerts": "every symbol data age",
+    "Export": "Download CSV",
+    "Health": "btcusdt@aggTrade",
+}
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_each_view_draws_itself_and_fits(tab, width):
+    page = tab.open("", width)
+    page.get_by_text("DEMO").first.wait_for()
+    for name, words in WORDS.items():
+        page.get_by_role("tab", name=name).click()
+        text_of(page, words).wait_for()
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+    again = tab.open("?view=health", width)
+    text_of(again, "btcusdt@aggTrade").wait_for()
+
+
+def test_candles_move_and_keep_the_zoom(tab):
+    page = tab.open("?view=overview&symbol=ETHUSDT&timeframe=1s")
+    text_of(page, "24 h high").wait_for()
+    page.wait_for_function(f"(({_CANDLES})()?.n ?? 0) > 30")
+    first = page.evaluate(_CANDLES)
+    page.wait_for_function(f"({_CANDLES})().ts > {first['ts']}", timeout=10_000)
+    box = page.locator("canvas").first.bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.wheel(0, -300)
+    page.wait_for_timeout(500)
+    ranges = """() => { for (const m of Bokeh.documents[0].all_models) if (m.type === "Figure") return [m.x_range.start, m.x_range.end] }"""
+    zoomed = page.evaluate(ranges)
+    now = page.evaluate(_CANDLES)
+    page.wait_for_function(f"({_CANDLES})().ts > {now['ts']} + 1000", timeout=10_000)
+    assert page.evaluate(ranges) == zoomed
+
+
+def test_prices_in_the_market_table_change(tab):
+    page = tab.open()
+    cell = page.locator("tr", has_text="BTCUSDT").locator("td").nth(2)
+    cell.wait_for()
+    before = cell.inner_text()
+    for _ in range(50):
+        if cell.inner_text() != before:
+            return
+        page.wait_for_timeout(200)
+    pytest.fail(f"still {before} after ten seconds")
+
+
+def test_a_click_on_a_symbol_goes_into_the_address_and_back(tab):
+    page = tab.open()
+    page.get_by_text("SOLUSDT").first.click()
+    page.get_by_role("radio", name="5m").click()
+    page.wait_for_url("**symbol=SOLUSDT&timeframe=5m**")
+    again = tab.open("?view=overview&symbol=SOLUSDT&timeframe=5m")
+    again.locator(".name", has_text="SOLUSDT").wait_for()
+    assert again.get_by_role("radio", name="5m").get_attribute("aria-checked") == "true"
+
+
+def test_compute_a_pair_that_nobody_configured(tab):
+    page = tab.open("?view=pair&pair=XRPUSDT/SOLUSDT&timeframe=1m&lookback=300&window=30&method=theil_sen&scale=log")
+    text_of(page, "not stored").wait_for()
+    said = page.locator(".bar").first.inner_text()
+    assert "XRPUSDT/SOLUSDT 1m" in said
+    assert "300 bars" in said
+    assert "Theil-Sen, z over 30" in said
+    page.get_by_label("x (hedge)").wait_for()
+    page.get_by_text("Theil-Sen on log prices").wait_for()
+
+
+def test_a_rule_is_judged_while_it_is_written_then_asked_for(tab, stage):
+    page = tab.open("?view=alerts")
+    text_of(page, "Silent symbol").wait_for()
+    page.get_by_label("Threshold").fill("9")
+    text_of(page, "can never fire").wait_for()
+    assert page.get_by_role("button", name="Create rule").is_disabled()
+    page.get_by_label("Threshold").fill("2.25")
+    page.get_by_label("Name (optional)").fill("From the browser")
+    page.get_by_label("Name (optional)").blur()
+    page.get_by_role("button", name="Create rule").click()
+    text_of(page, "is in force").wait_for()
+    with connect(stage.profile, Role.READER) as warehouse:
+        assert "rule.put" in warehouse.select("SELECT kind FROM request_log")["kind"].to_list()
+    row = page.locator("tr", has_text="From the browser")
+    row.get_by_role("button", name="Disable").click()
+    row.get_by_role("button", name="Enable").wait_for()
+    row.get_by_role("button", name="Delete").click()
+    row.wait_for(state="detached")
+
+
+def test_a_request_is_a_row_that_the_warehouse_can_read(tab, stage):
+    """While the warehouse holds still, the request lies in the table as it will be applied."""
+    page = tab.open("?view=alerts")
+    text_of(page, "Silent symbol").wait_for()
+    stage.say("pause")
+    try:
+        page.get_by_label("Name (optional)").fill("Waiting")
+        page.get_by_label("Name (optional)").blur()
+        page.get_by_role("button", name="Create rule").click()
+        with connect(stage.profile, Role.READER) as warehouse:
+            for _ in range(50):
+                found = warehouse.select("SELECT kind, CAST(payload AS VARCHAR) AS payload FROM requests")
+                if found.height:
+                    break
+                time.sleep(0.1)
+        change = parse_change(*found.row(0))
+        assert isinstance(change, PutRule)
+        assert change.rule.name == "Waiting"
+        assert change.rule.threshold == 2.0
+    finally:
+        stage.say("go")
+
+
+def test_a_firing_alert_is_acknowledged(tab):
+    page = tab.open("?view=alerts")
+    page.get_by_role("button", name="Acknowledge").first.click()
+    text_of(page, "acknowledged").wait_for()
+
+
+@pytest.mark.parametrize("form", ["CSV", "JSON", "Parquet"])
+def test_an_export_reopens_equal_to_the_store(tab, stage, form):
+    page = tab.open("?view=export&table=bars&symbol=ETHUSDT&timeframe=1m")
+    page.get_by_role("radio", name=form).click()
+    end = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=10)
+    page.get_by_label("Before (UTC)").fill(f"{end:%Y-%m-%d %H:%M}")
+    page.get_by_label("Before (UTC)").press("Enter")
+    page.locator("a.go[href*='&to=']").wait_for()
+    with page.expect_download() as waiting:
+        page.get_by_role("link", name=f"Download {form}").click()
+    content = io.BytesIO(waiting.value.path().read_bytes())
+    with connect(stage.profile, Role.READER) as warehouse:
+        first = datetime(2020, 1, 1, tzinfo=UTC)
+        stored = load_bars(warehouse, "ETHUSDT", Timeframe.parse("1m"), start=first, end=end)
+    assert stored.height > 1000
+    exact = ["open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume"]
+    if form == "Parquet":
+        assert pl.read_parquet(content).equals(stored)
+        return
+    got = (
+        pl.read_csv(content, infer_schema_length=None, schema_overrides=dict.fromkeys(exact, pl.String))
+        if form == "CSV"
+        else pl.DataFrame(json.load(content), infer_schema_length=None)
+    )
+    assert got["ts"].str.to_datetime(time_zone="UTC", time_unit="us").to_list() == stored["ts"].to_list()
+    for name in exact:
+        assert got[name].to_list() == stored[name].cast(pl.String).to_list()
+    assert got["complete"].to_list() == stored["complete"].to_list()
+
+
+def test_the_theme_changes_while_it_runs(tab):
+    page = tab.open()
+    text_of(page, "24 h high").wait_for()
+    page.get_by_label("Toggle theme").click()
+    page.wait_for_url("**theme=light**")
+    page.wait_for_function("""() => Bokeh.documents[0].all_models.size !== 0 &&
+        [...Bokeh.documents[0].all_models].some((m) => m.type === "Figure" && m.background_fill_color === "#FFFFFF")""")
+
+
+def test_a_killed_warehouse_shows_within_seconds_and_is_found_again(tab, stage):
+    page = tab.open()
+    text_of(page, "24 h high").wait_for()
+    stage.kill()
+    begun = time.monotonic()
+    try:
+        text_of(page, "has not answered").wait_for()
+        assert time.monotonic() - begun < 6
+    finally:
+        stage.start()
+    page.get_by_text("has not answered").wait_for(state="detached")
+    text_of(page, "Streaming").wait_for()
