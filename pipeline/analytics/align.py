@@ -34,7 +34,14 @@ class Aligned:
 
 
 def align(  # noqa: PLR0917 - two legs, then the grid
-    y_ts: ArrayLike, y_close: ArrayLike, x_ts: ArrayLike, x_close: ArrayLike, step_us: int, max_fill: int
+    y_ts: ArrayLike,
+    y_close: ArrayLike,
+    x_ts: ArrayLike,
+    x_close: ArrayLike,
+    step_us: int,
+    max_fill: int,
+    *,
+    end_us: int | None = None,
 ) -> Aligned:
     """Bring two legs onto the common grid of bar times, carrying the last close forward at most ``max_fill`` bars.
 
@@ -49,6 +56,8 @@ def align(  # noqa: PLR0917 - two legs, then the grid
         x_close: the same for x.
         step_us: bar length in microseconds.
         max_fill: most bars over which a close is carried forward; 0 keeps only times at which both have a bar.
+        end_us: carry forward also behind the last bars, up to the last slot that opens before this time; None: not behind them.
+            A row is then the same whether the bars after it are known yet or not.
 
     Returns:
         The rows in time order; no rows when the legs share no time.
@@ -65,7 +74,7 @@ def align(  # noqa: PLR0917 - two legs, then the grid
     if y_slots.size == 0 or x_slots.size == 0:
         no_rows, unfilled = np.empty(0), np.empty(0, np.bool_)
         return Aligned(np.empty(0, np.int64), no_rows, no_rows, unfilled, unfilled)
-    last = max(int(y_slots[-1]), int(x_slots[-1]))
+    last = max(int(y_slots[-1]), int(x_slots[-1]), -1 if end_us is None else (end_us - 1) // step_us)
     slots = np.intersect1d(_reach(y_slots, max_fill, last), _reach(x_slots, max_fill, last), assume_unique=True)
     y_at = np.searchsorted(y_slots, slots, side="right") - 1
     x_at = np.searchsorted(x_slots, slots, side="right") - 1

@@ -10,11 +10,14 @@ from numpy.typing import NDArray
 
 from pipeline.model.timeframe import Timeframe
 
+UNIT = 100_000_000
+"""Quantities are whole numbers of 1/UNIT: sums are exact, in whatever order and groups they are made."""
+
 
 @dataclass(slots=True)
 class _Bar:
     close: float
-    volume: float
+    volume: int
     last_id: int
 
 
@@ -26,23 +29,36 @@ class _Leg:
 
 
 @dataclass(frozen=True, slots=True)
+class LastPrice:
+    """A symbol's newest trade by id: its price, and the grid point (microseconds of journal time) at which it became known."""
+
+    price: float
+    last_id: int
+    known_us: int
+
+
+@dataclass(frozen=True, slots=True)
 class Update:
-    """What the trades of one symbol did at one grid point within one second of event time."""
+    """What the trades of one symbol did at one grid point within one second of event time; ``qty`` in 1/``UNIT``."""
 
     grid_us: int
     symbol: str
     event_us: int
     price: float
-    qty: float
+    qty: int
     last_id: int
 
 
 class Book:
-    """Prices and provisional bars, fed in journal order. ``reach`` bars of each followed series are kept."""
+    """Prices and provisional bars. Whatever it is fed, the order within one grid point changes nothing.
+
+    Args:
+        reach: bars of each followed series that can be looked at, the one of the moment included.
+    """
 
     def __init__(self, reach: int) -> None:
-        self._reach = reach
-        self._prices: dict[str, tuple[float, int]] = {}
+        self.reach = reach
+        self.prices: dict[str, LastPrice] = {}
         self._legs: dict[tuple[str, Timeframe], _Leg] = {}
 
     def follow(self, symbol: str, timeframe: Timeframe) -> bool:
@@ -57,21 +73,22 @@ class Book:
         """The series that are kept."""
         return list(self._legs)
 
-    def seed_price(self, symbol: str, price: float, known_us: int) -> None:
-        """Set a symbol's last price as read from the tables."""
-        self._prices[symbol] = (price, known_us)
+    def start_us(self, timeframe: Timeframe, now_us: int) -> int:
+        """Open time of the oldest bar that can be looked at."""
+        return timeframe.bucket_us(now_us) - (self.reach - 1) * timeframe.us
 
-    def fill(self, symbol: str, timeframe: Timeframe, bars: Iterable[tuple[int, float, float]], *, before_us: int) -> None:
-        """Add bars (open time, close, volume) that are older than ``before_us`` and not known yet: history fetched later."""
+    def fill(self, symbol: str, timeframe: Timeframe, bars: Iterable[tuple[int, float, int, int]]) -> None:
+        """Add bars (open time, close, volume in 1/``UNIT``, last id) that are not known yet, as read from the tables."""
         leg = self._legs[symbol, timeframe]
-        for ts_us, close, volume in bars:
-            if ts_us < before_us and ts_us not in leg.bars:
-                leg.bars[ts_us] = _Bar(close, volume, -1)
-        self._trim(leg)
+        for ts_us, close, volume, last_id in bars:
+            leg.bars.setdefault(ts_us, _Bar(close, volume, last_id))
 
     def apply(self, update: Update) -> None:
         """Take in trades."""
-        self._prices[update.symbol] = (update.price, update.grid_us)
+        known = self.prices.get(update.symbol)
+        # Older trades that come late (refilled ones) are not the price of the moment.
+        if known is None or update.last_id >= known.last_id:
+            self.prices[update.symbol] = LastPrice(update.price, update.last_id, update.grid_us)
         for (symbol, timeframe), leg in self._legs.items():
             if symbol != update.symbol:
                 continue
@@ -79,7 +96,7 @@ class Book:
             bar = leg.bars.get(ts_us)
             if bar is None:
                 leg.bars[ts_us] = _Bar(update.price, update.qty, update.last_id)
-                self._trim(leg)
+                self._trim(leg, self.start_us(timeframe, update.grid_us))
                 continue
             bar.volume += update.qty
             if update.last_id >= bar.last_id:
@@ -87,27 +104,27 @@ class Book:
 
     def price(self, symbol: str) -> float | None:
         """Last price, None before the first trade."""
-        known = self._prices.get(symbol)
-        return known[0] if known else None
+        known = self.prices.get(symbol)
+        return known.price if known else None
 
     def age_s(self, symbol: str, now_us: int) -> float | None:
-        """Seconds of journal time since the last trade."""
-        known = self._prices.get(symbol)
-        return max(0.0, (now_us - known[1]) / 1e6) if known else None
+        """Seconds of journal time since the newest trade became known."""
+        known = self.prices.get(symbol)
+        return max(0.0, (now_us - known.known_us) / 1e6) if known else None
 
-    def closes(self, symbol: str, timeframe: Timeframe) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Open times and closes of the kept bars, the provisional one last."""
+    def closes(self, symbol: str, timeframe: Timeframe, now_us: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Open times and closes of the bars within reach, the provisional one last."""
         leg = self._legs[symbol, timeframe]
-        times = sorted(leg.bars)
+        start_us = self.start_us(timeframe, now_us)
+        times = sorted(time for time in leg.bars if time >= start_us)
         return np.array(times, np.int64), np.array([leg.bars[time].close for time in times], np.float64)
 
     def volume(self, symbol: str, timeframe: Timeframe, bars: int, now_us: int) -> float | None:
-        """Volume of the last ``bars`` intervals, the current one included; None when no bar is known at all."""
-        leg = self._legs[symbol, timeframe]
-        if not leg.bars:
+        """Volume of the last ``bars`` intervals, the current one included; None before the symbol's first trade."""
+        if symbol not in self.prices:
             return None
         first = timeframe.bucket_us(now_us) - (bars - 1) * timeframe.us
-        return float(sum(bar.volume for time, bar in leg.bars.items() if time >= first))
+        return sum(bar.volume for time, bar in self._legs[symbol, timeframe].bars.items() if time >= first) / UNIT
 
     def change(self, symbol: str, timeframe: Timeframe, bars: int, now_us: int) -> float | None:
         """Simple return from the close ``bars`` intervals ago to now; None when there was no bar then."""
@@ -116,6 +133,6 @@ class Book:
         price = self.price(symbol)
         return None if then is None or price is None else price / then.close - 1.0
 
-    def _trim(self, leg: _Leg) -> None:
-        while len(leg.bars) > self._reach:
-            del leg.bars[min(leg.bars)]
+    def _trim(self, leg: _Leg, start_us: int) -> None:
+        for time in [time for time in leg.bars if time < start_us]:
+            del leg.bars[time]

@@ -56,6 +56,13 @@ class Coverage:
         """The uncovered intervals between the first and the last covered id."""
         return [(last + 1, first - 1) for last, first in zip(self._last, self._first[1:], strict=False)]
 
+    def holes_beside(self, trade_id: int) -> list[tuple[int, int]]:
+        """The holes next to the interval that covers ``trade_id``: the one before it and the one after it, where there is one."""
+        at = bisect_right(self._first, trade_id) - 1
+        before = [(self._last[at - 1] + 1, self._first[at] - 1)] if at > 0 else []
+        after = [(self._last[at] + 1, self._first[at + 1] - 1)] if at + 1 < len(self._first) else []
+        return before + after
+
     def missing(self, first: int, last: int) -> list[tuple[int, int]]:
         """The parts of ``first..last`` that are not covered, ascending."""
         found = []

@@ -187,8 +187,12 @@ class LandingStore:
         self._connection.execute("DELETE FROM coverage WHERE symbol IN (SELECT unnest(?))", [list(changed)])
         self._insert("INSERT INTO coverage BY NAME SELECT *", table)
 
-    def add_gap(self, gap: Gap, detected_us: int, commit_no: int) -> None:
-        """Write a hole into the ledger, with the event times of the trades before and after it, and mark the bars that they are in."""
+    def add_gap(self, gap: Gap, detected_us: int, commit_no: int) -> list[int]:
+        """Write a hole into the ledger, with the event times of the trades before and after it, and mark the bars that they are in.
+
+        Returns:
+            Open times (microseconds) of the marked 1s bars.
+        """
         self._connection.execute(
             """INSERT INTO gaps
                SELECT $id, $symbol, $first, $last,
@@ -203,22 +207,23 @@ class LandingStore:
                 "detected": detected_us,
             },
         )
-        self._mark_ends(gap.gap_id, commit_no)
+        return self._mark_ends(gap.gap_id, commit_no)
 
-    def close_gap(self, gap_id: str, state: str, resolved_us: int, detail: str | None, commit_no: int) -> None:
-        """Set a gap's final state, and mark the bars at its ends, so that larger ones are judged again."""
+    def close_gap(self, gap_id: str, state: str, resolved_us: int, detail: str | None, commit_no: int) -> list[int]:
+        """Set a gap's final state, and mark the bars at its ends, so that larger ones are judged again; returned as by ``add_gap``."""
         self._connection.execute(
             "UPDATE gaps SET state = ?, resolved_at = make_timestamptz(?), detail = ? WHERE gap_id = ?",
             [state, resolved_us, detail, gap_id],
         )
-        self._mark_ends(gap_id, commit_no)
+        return self._mark_ends(gap_id, commit_no)
 
-    def _mark_ends(self, gap_id: str, commit_no: int) -> None:
-        self._connection.execute(
+    def _mark_ends(self, gap_id: str, commit_no: int) -> list[int]:
+        marked = self._connection.execute(
             f"""INSERT INTO dirty_marks SELECT DISTINCT $commit, symbol, {bucket("unnest([from_time, to_time])", "1")}
-                FROM gaps WHERE gap_id = $id""",  # noqa: S608  constant text
+                FROM gaps WHERE gap_id = $id RETURNING epoch_us(bucket)""",  # noqa: S608  constant text
             {"commit": commit_no, "id": gap_id},
-        )
+        ).fetchall()
+        return [ts_us for (ts_us,) in marked]
 
     def set_offset(self, source: str, offset: Offset) -> None:
         """Note how far a source has been landed."""

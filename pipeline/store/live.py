@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 
 import duckdb
 import polars as pl
@@ -98,17 +99,33 @@ class LiveStore:
         """Open time (microseconds) of the newest signal of each timeframe."""
         return dict(self._connection.execute("SELECT timeframe, epoch_us(max(ts)) FROM signals GROUP BY timeframe").fetchall())
 
-    def replace_signals(self, pair: Pair, timeframe: Timeframe, rows: pl.DataFrame, *, start_us: int, end_us: int) -> None:
-        """Replace a pair's signals with ``start <= ts < end`` by ``rows``."""
+    def replace_signals(self, pair: Pair, timeframe: Timeframe, rows: pl.DataFrame, *, start_us: int) -> None:
+        """Replace a pair's signals from ``start_us`` on by ``rows``."""
         self._connection.execute(
-            """DELETE FROM signals WHERE y = ? AND x = ? AND timeframe = ?
-               AND ts >= make_timestamptz(?) AND ts < make_timestamptz(?)""",
-            [pair.y, pair.x, timeframe.name, start_us, end_us],
+            "DELETE FROM signals WHERE y = ? AND x = ? AND timeframe = ? AND ts >= make_timestamptz(?)",
+            [pair.y, pair.x, timeframe.name, start_us],
         )
         if rows.height:
             self._connection.register("signal_rows", rows.to_arrow())
             self._connection.execute("INSERT INTO signals BY NAME FROM signal_rows")
             self._connection.unregister("signal_rows")
+
+    def drop_signals(self, timeframe: Timeframe, *, from_us: int) -> None:
+        """Remove every pair's signals from a time on."""
+        self._connection.execute("DELETE FROM signals WHERE timeframe = ? AND ts >= make_timestamptz(?)", [timeframe.name, from_us])
+
+    def oldest_bar_us(self, pair: Pair, timeframe: Timeframe) -> int | None:
+        """A time (microseconds) before which neither leg has a bar; None when neither has any."""
+        row = self._connection.execute(
+            """SELECT epoch_us(min(ts)) FROM (
+                   SELECT ts FROM bars_1s WHERE symbol IN ($y, $x) UNION ALL
+                   SELECT ts FROM bars_resampled WHERE symbol IN ($y, $x) AND timeframe = $timeframe UNION ALL
+                   SELECT ts FROM klines WHERE symbol IN ($y, $x) AND timeframe = $timeframe
+               )""",
+            {"y": pair.y, "x": pair.x, "timeframe": timeframe.name},
+        ).fetchone()
+        # A larger bar opens up to its length before the first 1s bar.
+        return None if row is None or row[0] is None else int(row[0]) - timeframe.us
 
     # ------------------------------------------------------------------ universe and requests
 
@@ -187,10 +204,31 @@ class LiveStore:
         if rows:
             self._connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, 'waiting', 0, make_timestamptz(?), NULL)", list(rows))
 
-    def last_prices(self) -> list[tuple[str, float, int]]:
-        """For each symbol the price and event time (microseconds) of its newest trade by id."""
-        rows = self._connection.execute(
-            """SELECT b.symbol, CAST(arg_max(b.close, b.last_id) AS DOUBLE), epoch_us(max(b.ts)) FROM bars_1s b
-               WHERE b.ts >= (SELECT max(ts) FROM bars_1s) - INTERVAL 1 HOUR GROUP BY b.symbol"""
+    def last_prices(self) -> list[tuple[str, float, int, int]]:
+        """For each symbol the newest trade by id: price, id, and open time (microseconds) of the second that it fell in."""
+        return self._connection.execute(
+            """SELECT symbol, CAST(arg_max(close, last_id) AS DOUBLE), max(last_id), epoch_us(arg_max(ts, last_id))
+               FROM bars_1s GROUP BY symbol"""
         ).fetchall()
-        return [(symbol, price, time_us) for symbol, price, time_us in rows]
+
+    def klines(self, timeframe: Timeframe, *, start_us: int, end_us: int) -> list[tuple[str, int, float, Decimal]]:
+        """Closed candlesticks of every symbol with ``start <= ts < end``: symbol, open time (microseconds), close, volume."""
+        return self._connection.execute(
+            """SELECT symbol, epoch_us(ts), CAST(close AS DOUBLE), volume FROM klines
+               WHERE closed AND trades > 0 AND timeframe = ? AND ts >= make_timestamptz(?) AND ts < make_timestamptz(?)""",
+            [timeframe.name, start_us, end_us],
+        ).fetchall()
+
+    def alert_progress(self) -> tuple[int, str] | None:
+        """How far (microseconds of journal time) alert rules have been evaluated, and the last prices then, as JSON."""
+        row = self._connection.execute("SELECT epoch_us(seen), prices FROM alert_progress").fetchone()
+        return None if row is None else (int(row[0]), str(row[1]))
+
+    def clear_alert_progress(self) -> None:
+        """Forget it: there is nothing to evaluate."""
+        self._connection.execute("DELETE FROM alert_progress")
+
+    def set_alert_progress(self, seen_us: int, prices: str) -> None:
+        """Replace what ``alert_progress`` tells."""
+        self._connection.execute("DELETE FROM alert_progress")
+        self._connection.execute("INSERT INTO alert_progress VALUES (make_timestamptz(?), ?)", [seen_us, prices])

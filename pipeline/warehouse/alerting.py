@@ -7,13 +7,16 @@ into batches changes no event.
 
 from __future__ import annotations
 
+import itertools
+import json
 import logging
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import polars as pl
 
 from pipeline.alerts import (
     GRID_US,
@@ -30,7 +33,7 @@ from pipeline.alerts import (
     validate,
 )
 from pipeline.analytics import align, signal_series
-from pipeline.bars import Book, Update
+from pipeline.bars import UNIT, Book, LastPrice, Update
 from pipeline.errors import AnalyticsError, RuleError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
@@ -47,6 +50,7 @@ _log = logging.getLogger(__name__)
 _SECOND_US = 1_000_000
 _MINUTE_US = 60 * _SECOND_US
 _LONGEST_CATCH_UP_US = 3_600 * _SECOND_US
+_AHEAD_US = 3_600 * _SECOND_US
 
 Instance = tuple[str, str]
 
@@ -68,21 +72,22 @@ class AlertEngine:
         self._timeframes = tuple(timeframes)
         self._channels = tuple(channels)
         self._universe = Universe(())
-        self._waiting: list[Update] = []
-        self._models: dict[tuple[Pair, Timeframe], list[ActiveModel]] = {}
         self._seen_us: int | None = None
-        self._filled_us = 0
+        self._again: set[str] = set()
+        self._written = False
         self._read()
 
     def forget(self) -> None:
         """Read everything from the tables again, after a transaction that did not commit."""
-        self._waiting = []
-        self._seen_us = None
         self._read()
 
-    def set_universe(self, universe: Universe) -> None:
-        """Watch another universe: instances of series that have left it end."""
+    def set_universe(self, universe: Universe, now_us: int | None = None) -> None:
+        """Watch another universe; with a time, instances of series that have left it end then."""
         self._universe = universe
+        for key in list(self._states) if now_us is not None else ():
+            rule = self._rules.get(key[0])
+            if rule is not None and now_us is not None and key[1] not in self._series(rule):
+                self._end(rule, key, now_us, "its series left the universe")
         self._follow()
 
     # ------------------------------------------------------------------ changes by people
@@ -146,39 +151,53 @@ class AlertEngine:
     # ------------------------------------------------------------------ evaluation
 
     def landed(self, landed: Landed) -> None:
-        """Evaluate every grid point that journal time has passed with this batch."""
+        """Evaluate every grid point that journal time has passed with this batch.
+
+        A point is past when journal time is beyond it, for until then a trade may still become known at it. What becomes known
+        at the point that is not past yet, one at most, is taken into the book: nothing is evaluated before that point.
+        """
+        clock = landed.clock
+        until = (clock.time_us - 1) // GRID_US * GRID_US + (GRID_US if clock.ended else 0)
         rules = [rule for rule in self._rules.values() if rule.enabled]
         if not rules:
-            self._seen_us = landed.clock.time_us
+            self._seen_us, self._again = until, set()
+            if self._written:
+                self._store.clear_alert_progress()
+                self._written = False
             return
-        self._waiting.extend(_updates(landed, {symbol for symbol, _ in self._watched_symbols(rules)}))
-        until = landed.clock.time_us // GRID_US * GRID_US
-        if landed.clock.ended:
-            until += GRID_US
-        start = self._seen_us if self._seen_us is not None else until
-        start = max(start, until - _LONGEST_CATCH_UP_US)
-        due = [update for update in self._waiting if update.grid_us <= until]
-        self._waiting = [update for update in self._waiting if update.grid_us > until]
         by_grid: dict[int, list[Update]] = {}
-        for update in due:
+        for update in _updates(landed, {symbol for symbol, _ in self._watched_symbols(rules)}):
             by_grid.setdefault(update.grid_us, []).append(update)
-        first_second = (start // _SECOND_US + 1) * _SECOND_US
-        seconds = range(first_second, until + 1, _SECOND_US)
-        for point in sorted({*by_grid, *seconds}):
-            updates = by_grid.get(point, [])
-            for update in updates:
+        changed = {point: {update.symbol for update in updates} for point, updates in by_grid.items()}
+        if self._seen_us is None or self._seen_us <= 0:
+            start = min((*changed, until))  # nothing was known before
+        else:
+            start = self._seen_us
+            if self._again:
+                changed.setdefault(start + GRID_US, set()).update(self._again)
+        past = [point for point in changed if point <= until]
+        for point in sorted({*past, *_seconds(start, past, until)}):
+            for update in by_grid.pop(point, ()):
                 self._book.apply(update)
             if point % _MINUTE_US == 0:
-                self._fill(point)
-            everything = point % _SECOND_US == 0
-            self._visit(rules, point, None if everything else {update.symbol for update in updates})
+                self._fill_klines(point)
+            self._visit(rules, point, None if point % _SECOND_US == 0 else changed[point])
+        self._again = set().union(*(symbols for point, symbols in changed.items() if point > until))
+        for update in itertools.chain(*by_grid.values()):
+            self._book.apply(update)
         for key, state in list(self._states.items()):
             rule = self._rules.get(key[0])
             deadline = deadline_us(rule, state) if rule and rule.enabled else None
             if rule and deadline is not None and deadline <= until:
                 after, event = step(rule, state, deadline, state.value)
                 self._keep(state, after, [event] if event else [])
-        self._seen_us = max(until, self._seen_us or 0)
+        self._seen_us = max(until, start)
+        self._remember()
+
+    def _remember(self) -> None:
+        prices = {symbol: [known.price, known.last_id, known.known_us] for symbol, known in self._book.prices.items()}
+        self._store.set_alert_progress(self._seen_us or 0, json.dumps({"again": sorted(self._again), "prices": prices}))
+        self._written = True
 
     def _visit(self, rules: Iterable[Rule], point: int, changed: set[str] | None) -> None:
         """Evaluate the instances that ``changed`` symbols concern; None: all."""
@@ -221,9 +240,11 @@ class AlertEngine:
     def _provisional(self, metric: Metric, pair: Pair, frame: Timeframe, model: ActiveModel, now_us: int) -> float | None:
         """The value with the bar of this moment as the newest; None when a leg is silent or the window not full."""
         try:
-            legs = align(*self._book.closes(pair.y, frame), *self._book.closes(pair.x, frame), frame.us, self._windows.max_fill)
+            end_us = frame.bucket_us(now_us) + frame.us
+            y, x = self._book.closes(pair.y, frame, now_us), self._book.closes(pair.x, frame, now_us)
+            legs = align(*y, *x, frame.us, self._windows.max_fill, end_us=end_us)
             # A leg that is silent for longer than may be filled has no value now, whatever the last one was.
-            if not len(legs) or frame.bucket_us(now_us) - int(legs.ts[-1]) > self._windows.max_fill * frame.us:
+            if not len(legs) or int(legs.ts[-1]) + frame.us < end_us:
                 return None
             found = signal_series(
                 legs.y,
@@ -258,39 +279,56 @@ class AlertEngine:
         self._rules = {rule.rule_id: rule for rule in map(Rule.from_json, self._store.rules())}
         states = map(AlertState.from_json, self._store.states())
         self._states: dict[Instance, AlertState] = {(state.rule_id, state.series): state for state in states}
-        self._book = Book(self._windows.reach + 2)
+        self._book = Book(self._windows.reach)
+        self._seen_us, self._again = None, set()
+        progress = self._store.alert_progress()
+        self._written = progress is not None
+        if progress is not None:
+            self._seen_us, content = progress[0], json.loads(progress[1])
+            self._again = set(content["again"])
+            self._book.prices = {symbol: LastPrice(*known) for symbol, known in content["prices"].items()}
         self._follow()
 
     def _follow(self) -> None:
         """Make the book keep what the rules need."""
         rules = [rule for rule in self._rules.values() if rule.enabled]
-        longest = max((rule.window or 1 for rule in rules), default=1)
-        if longest + 2 > self._windows.reach:
-            self._book = Book(longest + 4 + self._windows.reach)
-        if rules and not self._book.followed:
-            for symbol, price, time_us in self._store.last_prices():
-                self._book.seed_price(symbol, price, time_us)
-        fresh = [self._book.follow(symbol, frame) for symbol, frame in self._watched_symbols(rules) if frame is not None]
-        if any(fresh):
-            self._fill(None)
+        watched = self._watched_symbols(rules)
+        unknown = {symbol for symbol, _ in watched}.difference(self._book.prices)
+        if unknown:
+            for symbol, price, last_id, ts_us in self._store.last_prices():
+                if symbol in unknown:
+                    self._book.prices[symbol] = LastPrice(price, last_id, ts_us)
+        reach = max((rule.window or 1 for rule in rules), default=1) + 1
+        fresh = [(symbol, frame) for symbol, frame in watched if frame is not None and self._book.follow(symbol, frame)]
+        if reach > self._book.reach:
+            self._book.reach = reach
+            fresh = self._book.followed
+        for symbol, frame in fresh:
+            self._fill(symbol, frame)
         for key in [key for key in self._states if key[0] not in self._rules]:
             del self._states[key]
         self.models_changed(self._seen_us or 0)
 
-    def _fill(self, before_us: int | None) -> None:
-        """Read older bars of the followed series, which backfill may have fetched since."""
-        for symbol, frame in self._book.followed:
-            newest = self._newest_us(frame, before_us)
-            start = _time(newest - (self._windows.reach + 2) * frame.us)
-            rows = load_bars(self._bars, symbol, frame, start=start, end=_time(newest + frame.us))
-            bars = zip(rows["ts"].to_physical(), rows["close"].cast(float), rows["volume"].cast(float), strict=True)
-            self._book.fill(symbol, frame, bars, before_us=newest if before_us is not None else newest + frame.us)
+    def _fill(self, symbol: str, frame: Timeframe) -> None:
+        """Read the bars of a series from the tables."""
+        newest = max((known.known_us for known in self._book.prices.values()), default=0)
+        now_us = newest if self._seen_us is None else self._seen_us
+        # Event time may be ahead of our own clock.
+        rows = load_bars(
+            self._bars, symbol, frame, start=_time(max(self._book.start_us(frame, now_us), 0)), end=_time(now_us + frame.us + _AHEAD_US)
+        )
+        self._book.fill(symbol, frame, _book_bars(rows))
 
-    def _newest_us(self, frame: Timeframe, before_us: int | None) -> int:
-        if before_us is not None:
-            return frame.bucket_us(before_us)
-        prices = self._store.last_prices()
-        return frame.bucket_us(max((time_us for _, _, time_us in prices), default=0))
+    def _fill_klines(self, point: int) -> None:
+        """Read candlesticks that backfill may have fetched since; bars from trades are in the book already."""
+        followed = self._book.followed
+        for frame in {frame for _, frame in followed if frame.us >= _MINUTE_US}:
+            bars: dict[str, list[tuple[int, float, int, int]]] = {}
+            start_us = max(self._book.start_us(frame, point), 0)
+            for symbol, ts_us, close, volume in self._store.klines(frame, start_us=start_us, end_us=frame.bucket_us(point)):
+                bars.setdefault(symbol, []).append((ts_us, close, int(volume * UNIT), -1))
+            for symbol in {symbol for symbol, its in followed if its == frame}.intersection(bars):
+                self._book.fill(symbol, frame, bars[symbol])
 
     def _watched_symbols(self, rules: Iterable[Rule]) -> list[tuple[str, Timeframe | None]]:
         return [(symbol, rule.timeframe) for rule in rules for series in self._series(rule) for symbol in series.split("/")]
@@ -306,13 +344,15 @@ class AlertEngine:
         return rule
 
     def _retire(self, rule_id: str, now_us: int, reason: str) -> None:
-        old = self._rules.get(rule_id)
-        for key in [key for key in self._states if key[0] == rule_id]:
-            if old is not None:
-                _, event = retire(old, self._states[key], now_us, reason)
-                self._write_events([event] if event else [])
-            self._store.drop_state(*key)
-            del self._states[key]
+        rule = self._rules.get(rule_id)
+        if rule is not None:
+            for key in [key for key in self._states if key[0] == rule_id]:
+                self._end(rule, key, now_us, reason)
+
+    def _end(self, rule: Rule, key: Instance, now_us: int, reason: str) -> None:
+        _, event = retire(rule, self._states.pop(key), now_us, reason)
+        self._write_events([event] if event else [])
+        self._store.drop_state(*key)
 
     def _keep(self, before: AlertState, after: AlertState, events: Sequence[AlertEvent]) -> None:
         if after is before:
@@ -364,20 +404,39 @@ def _updates(landed: Landed, symbols: set[str]) -> list[Update]:
     seconds = trades.event_time_ms[rows] // 1_000
     keys = np.stack([grid, trades.symbols.codes[rows].astype(np.int64), seconds], axis=1)
     groups, inverse = np.unique(keys, axis=0, return_inverse=True)
-    qty = np.bincount(inverse.ravel(), weights=np.array([float(trades.qty[row]) for row in rows]), minlength=len(groups))
+    qty = np.zeros(len(groups), np.int64)
+    np.add.at(qty, inverse.ravel(), np.rint(np.array([float(trades.qty[row]) for row in rows]) * UNIT).astype(np.int64))
+    # The price of a group is that of its highest id, wherever that line stands.
+    by_id = np.argsort(trades.last_id[rows], kind="stable")
     last = np.zeros(len(groups), np.int64)
-    last[inverse.ravel()] = rows  # rows ascend, so the last one of each group stays
+    last[inverse.ravel()[by_id]] = rows[by_id]
     return [
         Update(
             int(group[0]),
             trades.symbols.names[int(group[1])],
             int(group[2]) * _SECOND_US,
             float(trades.price[int(row)]),
-            float(amount),
+            int(amount),
             int(trades.last_id[int(row)]),
         )
         for group, row, amount in zip(groups, last, qty, strict=True)
     ]
+
+
+def _seconds(start: int, points: Sequence[int], until: int) -> Iterator[int]:
+    """Whole seconds behind ``start``, up to ``until``; of a stretch between two points only the first hour."""
+    before = start
+    for point in [*sorted(points), until]:
+        first = (before // _SECOND_US + 1) * _SECOND_US
+        yield from range(first, min(point, before + _LONGEST_CATCH_UP_US) + 1, _SECOND_US)
+        before = point
+
+
+def _book_bars(rows: pl.DataFrame) -> Iterator[tuple[int, float, int, int]]:
+    """Open time, close, volume and last id of bars, as the book takes them."""
+    volumes = (int(volume * UNIT) for volume in rows["volume"])
+    ids = rows["last_id"].fill_null(-1)
+    return zip(rows["ts"].to_physical(), rows["close"].cast(pl.Float64), volumes, ids, strict=True)
 
 
 def _frame(rule: Rule) -> Timeframe:

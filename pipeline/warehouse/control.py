@@ -64,9 +64,19 @@ class Controls:
         self._alerts = alerts
         self.universe = universe
 
+    def forget(self) -> None:
+        """Take the universe from the tables again, after a transaction that did not commit."""
+        self.universe = self._store.universe() or self.universe
+        self._alerts.set_universe(self.universe)
+
     def apply(self, own: Own, clock: JournalClock) -> None:
-        """Apply one line; what cannot be applied is logged under its request, never raised."""
-        content = json.loads(own.payload)
+        """Apply one line; what cannot be applied is logged, never raised: it would come back for ever."""
+        try:
+            self._apply(own, json.loads(own.payload), clock)
+        except (KeyError, TypeError, ValueError, UsageError) as error:
+            _log.warning("own line cannot be applied", extra={"kind": own.name, "error": repr(error)})
+
+    def _apply(self, own: Own, content: dict[str, str], clock: JournalClock) -> None:
         match own.name:
             case "request":
                 self._request(content["request_id"], content["kind"], content["payload"], clock)
@@ -108,14 +118,14 @@ class Controls:
             case AcknowledgeAlert(rule_id, series, by):
                 self._alerts.acknowledge(rule_id, series, by, now_us)
             case AddSymbol() | RemoveSymbol() | AddPair() | RemovePair():
-                self._set_universe(changed_universe(self.universe, change))
+                self._set_universe(changed_universe(self.universe, change), now_us)
             case _:
                 assert_never(change)
 
-    def _set_universe(self, universe: Universe) -> None:
+    def _set_universe(self, universe: Universe, now_us: int) -> None:
         self._store.set_universe(universe)
         self.universe = universe
-        self._alerts.set_universe(universe)
+        self._alerts.set_universe(universe, now_us)
 
 
 def changed_universe(universe: Universe, change: AddSymbol | RemoveSymbol | AddPair | RemovePair) -> Universe:

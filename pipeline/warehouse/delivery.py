@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 
 from pipeline.errors import SpreadwatchError
-from pipeline.notify import Channel, Outcome, OutboxRow, deliver_due
+from pipeline.notify import Channel, OutboxRow, Outcome, deliver_due
 from pipeline.store.outbox import OutboxStore
 
 _log = logging.getLogger(__name__)

@@ -19,13 +19,11 @@ from pipeline.store.warehouse import OpenTransaction
 from pipeline.venues import venue
 from pipeline.warehouse.alerting import AlertEngine
 from pipeline.warehouse.control import Controls, activate_line, request_line
-from pipeline.warehouse.landing import Lander
+from pipeline.warehouse.landing import CONTROL, Lander
 from pipeline.warehouse.signals import SignalWindows, SignalWriter
 
 _log = logging.getLogger(__name__)
 
-CONTROL = "control"
-"""The journal source of our own lines."""
 _SOURCES_EVERY_S = 1.0
 _REQUESTS_EVERY_S = 0.2
 _MODELS_EVERY_S = 1.0
@@ -111,10 +109,12 @@ class Engine:
                 landed = self._lander.land(source, block, position, time.time_ns() // 1_000)
                 for own in landed.own:
                     self._controls.apply(own, landed.clock)
-                self._signals.landed(landed.clock, self._controls.universe, [bar.ts_us for bar in landed.bars])
+                touched_us = [*(bar.ts_us for bar in landed.bars), *self._lander.restated_us]
+                self._signals.landed(landed.clock, self._controls.universe, touched_us)
                 self._alerts.landed(landed)
         except BaseException:
             self._lander.forget()
+            self._controls.forget()
             self._signals.forget()
             self._alerts.forget()
             raise

@@ -13,12 +13,18 @@ from pipeline.journal.position import START, Position
 from pipeline.model.coverage import Coverage
 from pipeline.model.event import Clock, End, Own, TradeKind
 from pipeline.profile import Kind, Profile
-from pipeline.store.landing import Gap, JournalClock, LandingStore, Offset
+from pipeline.store.landing import JournalClock, LandingStore, Offset
 from pipeline.venues import Batch, QuoteColumns, TradeColumns, Venue
+from pipeline.warehouse.gaps import OPEN, GapChange, GapLedger
 from pipeline.warehouse.health import StreamWatch
 
 CAPTURE = "capture"
 """The journal source whose lines move journal time outside recorded profiles."""
+CONTROL = "control"
+"""The journal source of what people asked for and of models that went live."""
+REPAIR = "repair"
+"""The journal source of refilled trades, and of verdicts on gaps."""
+_OWN_SOURCES = frozenset({CONTROL, REPAIR})
 
 _UTC_US = pa.timestamp("us", tz="UTC")
 _SECOND_US = 1_000_000
@@ -55,9 +61,7 @@ class Landed:
 class _Ledger:
     """What the warehouse remembers between batches; replaced only when a transaction has committed."""
 
-    coverage: dict[str, Coverage]
-    gaps: dict[str, dict[str, Gap]]
-    known_holes: set[tuple[str, int, int]]
+    gaps: GapLedger
     last_quotes: dict[str, int]
     offsets: dict[str, Offset]
     clock: JournalClock = field(default_factory=JournalClock)
@@ -77,6 +81,7 @@ class Lander:
         self._venue = venue
         self._lateness_ms = lateness_ms
         self._streams = StreamWatch()
+        self._restated_us: list[int] = []
         self._ledger = self._read_ledger()
 
     @property
@@ -107,11 +112,18 @@ class Lander:
         counts["not_market"] = int(np.count_nonzero(~batch.trades.market))
         counts["other_trade_kind"] = int(np.count_nonzero(batch.trades.market & ~usable))
         trades = batch.trades if usable.all() else batch.trades.take(usable)
-        trades = self._add_new_trades(trades, source, counts)
+        trades = self._new_trades(trades, counts)
+        changes = self._cover(trades)
+        self._add_ticks(trades, source)
         clock = self._moved_clock(before, source, batch, trades, commit_no)
         bars = self._touch(trades, commit_no, clock_before=before)
-        self._watch_gaps(trades, now_us, commit_no)
+        self._restated_us = [ts_us for change in changes for ts_us in self._write_gap(change, now_us, commit_no)]
         self._add_quotes(batch.quotes, counts)
+        own = tuple(event for _, _, event in batch.others if isinstance(event, Own))
+        if source not in _OWN_SOURCES:
+            # A recording may be another profile's journal: its rules and models are not ours.
+            counts["own_lines_of_others"] = len(own)
+            own = ()
         if source == CAPTURE:
             self._report_streams(batch)
         lines = ledger.offsets[source].lines if source in ledger.offsets else 0
@@ -122,43 +134,50 @@ class Lander:
         if batch.samples:
             self._store.keep_samples(source, [f"{sample.reason}: {sample.text.decode('utf-8', 'replace')}" for sample in batch.samples])
         self._store.set_clock(clock, lateness_ms=self._lateness_ms)
-        own = tuple(event for _, _, event in batch.others if isinstance(event, Own))
-        return Landed(clock, trades, self._known_us(before, source, batch, trades), bars, own, counts)
+        return Landed(clock, trades, self._known_us(before, source, trades), bars, own, counts)
 
     def settle_gap(self, gap_id: str, state: str, now_us: int, detail: str) -> None:
         """Give an open gap its final state (``unrecoverable`` or ``halt``), as a journal line says."""
-        for gaps in self._ledger.gaps.values():
-            if gap_id in gaps:
-                del gaps[gap_id]
-                self._store.close_gap(gap_id, state, now_us, detail, self._ledger.clock.commit_no)
-                return
+        if self._ledger.gaps.settle(gap_id, state):
+            self._restated_us += self._store.close_gap(gap_id, state, now_us, detail, self._ledger.clock.commit_no)
+
+    @property
+    def restated_us(self) -> list[int]:
+        """Open times of the 1s bars at the ends of the gaps that the last block opened or closed: they count as touched."""
+        return self._restated_us
 
     # ------------------------------------------------------------------ trades
 
-    def _add_new_trades(self, trades: TradeColumns, source: str, counts: Counter[str]) -> TradeColumns:
-        """Append the trades whose ids are not covered yet, and cover them."""
+    def _new_trades(self, trades: TradeColumns, counts: Counter[str]) -> TradeColumns:
+        """The trades whose ids are not covered yet, each once."""
         if not len(trades):
             return trades
         new = np.zeros(len(trades), np.bool_)
         for code, symbol in enumerate(trades.symbols.names):
             rows = np.flatnonzero(trades.symbols.codes == code)
             if rows.size:
-                coverage = self._ledger.coverage.setdefault(symbol, Coverage())
+                coverage = self._ledger.gaps.coverage.setdefault(symbol, Coverage())
                 new[rows[_uncovered(trades.trade_id[rows], coverage)]] = True
-        counts["duplicate_trades"] = int(np.count_nonzero(~new))
-        if not new.all():
-            trades = trades.take(new)
-        if not len(trades):
-            return trades
-        counts["trades"] = len(trades)
+        counts["trades"] = int(np.count_nonzero(new))
+        counts["duplicate_trades"] = len(trades) - counts["trades"]
+        return trades if new.all() else trades.take(new)
+
+    def _cover(self, trades: TradeColumns) -> list[GapChange]:
+        """Note the ids of new trades as landed."""
+        changes: list[GapChange] = []
         changed: dict[str, Coverage] = {}
         for code, symbol in enumerate(trades.symbols.names):
             ids = trades.trade_id[trades.symbols.codes == code]
             if ids.size:
-                changed[symbol] = self._ledger.coverage[symbol]
-                for first, last in _runs(ids):
-                    changed[symbol].add(first, last)
-        self._store.set_coverage(changed)
+                changes += self._ledger.gaps.land(symbol, ids)
+                changed[symbol] = self._ledger.gaps.coverage[symbol]
+        if changed:
+            self._store.set_coverage(changed)
+        return changes
+
+    def _add_ticks(self, trades: TradeColumns, source: str) -> None:
+        if not len(trades):
+            return
         self._store.add_ticks(
             pa.table(
                 {
@@ -175,7 +194,6 @@ class Lander:
                 }
             )
         )
-        return trades
 
     def _touch(self, trades: TradeColumns, commit_no: int, *, clock_before: JournalClock) -> tuple[TouchedBar, ...]:
         if not len(trades):
@@ -189,26 +207,10 @@ class Lander:
         ).to_pydict()
         return tuple(map(TouchedBar, bars["symbol"], bars["ts"], bars["close"], bars["volume"], bars["last_id"]))
 
-    def _watch_gaps(self, trades: TradeColumns, now_us: int, commit_no: int) -> None:
-        """Write new holes into the ledger and close the gaps that have been filled."""
-        ledger = self._ledger
-        for symbol in set(trades.symbols.names) if len(trades) else ():
-            coverage = ledger.coverage.get(symbol)
-            if coverage is None:
-                continue
-            gaps = ledger.gaps.setdefault(symbol, {})
-            for gap in [gap for gap in gaps.values() if not coverage.missing(gap.first_missing, gap.last_missing)]:
-                self._store.close_gap(gap.gap_id, "refilled", now_us, None, commit_no)
-                del gaps[gap.gap_id]
-            for first, last in coverage.holes():
-                if (symbol, first, last) in ledger.known_holes or any(
-                    gap.first_missing <= first and last <= gap.last_missing for gap in gaps.values()
-                ):
-                    continue
-                gap = Gap(f"{symbol}-{first}-{last}", symbol, first, last)
-                self._store.add_gap(gap, now_us, commit_no)
-                gaps[gap.gap_id] = gap
-                ledger.known_holes.add((symbol, first, last))
+    def _write_gap(self, change: GapChange, now_us: int, commit_no: int) -> list[int]:
+        if change.state == OPEN:
+            return self._store.add_gap(change.gap, now_us, commit_no)
+        return self._store.close_gap(change.gap.gap_id, change.state, now_us, None, commit_no)
 
     # ------------------------------------------------------------------ time
 
@@ -216,15 +218,17 @@ class Lander:
         ended = before.ended
         time_us = before.time_us
         if self._recorded:
+            ends = [line for line, _, event in batch.others if isinstance(event, End)]
             if len(trades):
                 ended = False
                 time_us = max(time_us, int(trades.event_time_ms.max()) * 1_000)
-            ended = ended or any(isinstance(event, End) for _, _, event in batch.others)
+            if ends and (not len(trades) or ends[-1] > int(trades.line[-1])):
+                ended = True
         elif source == CAPTURE and batch.last_recv_ns is not None:
             time_us = max(time_us, batch.last_recv_ns // 1_000)
         return replace(before, time_us=time_us, commit_no=commit_no, ended=ended)
 
-    def _known_us(self, before: JournalClock, source: str, batch: Batch, trades: TradeColumns) -> NDArray[np.int64]:
+    def _known_us(self, before: JournalClock, source: str, trades: TradeColumns) -> NDArray[np.int64]:
         """Journal time at the line of each trade, so that where a batch begins and ends changes nothing."""
         if self._recorded:
             times = trades.event_time_ms * 1_000
@@ -271,13 +275,8 @@ class Lander:
             self._store.set_streams(self._streams.reports(clocks[-1]))
 
     def _read_ledger(self) -> _Ledger:
-        gaps: dict[str, dict[str, Gap]] = {}
-        holes: set[tuple[str, int, int]] = set()
-        for gap, state in self._store.known_gaps():
-            holes.add((gap.symbol, gap.first_missing, gap.last_missing))
-            if state == "open":
-                gaps.setdefault(gap.symbol, {})[gap.gap_id] = gap
-        return _Ledger(self._store.coverage(), gaps, holes, self._store.last_quotes(), self._store.offsets(), self._store.clock())
+        gaps = GapLedger(self._store.coverage(), self._store.known_gaps())
+        return _Ledger(gaps, self._store.last_quotes(), self._store.offsets(), self._store.clock())
 
 
 def _counts(batch: Batch) -> Counter[str]:
@@ -300,15 +299,6 @@ def _uncovered(ids: NDArray[np.int64], coverage: Coverage) -> NDArray[np.int64]:
     at = np.searchsorted(intervals[:, 0], candidates, side="right") - 1
     covered = (at >= 0) & (candidates <= intervals[np.maximum(at, 0), 1])
     return np.sort(first_seen[~covered])
-
-
-def _runs(ids: NDArray[np.int64]) -> list[tuple[int, int]]:
-    """The ids as intervals without holes."""
-    ordered = np.sort(ids)
-    cuts = np.flatnonzero(np.diff(ordered) > 1)
-    starts = np.concatenate([[0], cuts + 1])
-    ends = np.concatenate([cuts, [ordered.size - 1]])
-    return [(int(ordered[start]), int(ordered[end])) for start, end in zip(starts, ends, strict=True)]
 
 
 def _rising(quotes: QuoteColumns, floors: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -8,6 +8,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 
+from pipeline.errors import WarehouseBusy
 from pipeline.notify import Channel, configured_channels
 from pipeline.profile import Profile
 from pipeline.settings import Settings
@@ -20,6 +21,7 @@ from pipeline.warehouse.engine import Engine
 
 _log = logging.getLogger(__name__)
 
+_PATIENCE_S = 20.0  # with a command that has the file open: it does so only while nobody serves it
 _IDLE_S = 0.01  # how often the journal's published position is looked at when there is nothing to land: a 16-byte read
 
 
@@ -30,12 +32,24 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None
         WarehouseBusy: when another process holds the profile's database.
         StoreError: when the port cannot be listened on.
     """
-    warehouse = await asyncio.to_thread(open_local, profile)
+    warehouse = await _open(profile, stop)
     try:
         await _serve(profile, settings, warehouse, stop)
     finally:
         await asyncio.to_thread(warehouse.close)
         _log.info("warehouse stopped")
+
+
+async def _open(profile: Profile, stop: asyncio.Event) -> LocalWarehouse:
+    """Open the file; a command that holds it for a moment is waited for."""
+    until = asyncio.get_running_loop().time() + _PATIENCE_S
+    while True:
+        try:
+            return await asyncio.to_thread(open_local, profile)
+        except WarehouseBusy:
+            if stop.is_set() or asyncio.get_running_loop().time() > until:
+                raise
+            await asyncio.sleep(_PATIENCE_S / 50)
 
 
 async def _serve(profile: Profile, settings: Settings, warehouse: LocalWarehouse, stop: asyncio.Event) -> None:
@@ -50,9 +64,7 @@ async def _serve(profile: Profile, settings: Settings, warehouse: LocalWarehouse
     gatekeeper = Gatekeeper({token: role for role, token in endpoint.tokens.items()})
     server = warehouse.connection.cursor()
     try:
-        await asyncio.to_thread(
-            quack.serve, server, host=host, port=port, gatekeeper=gatekeeper, server_token=secrets.token_urlsafe(24)
-        )
+        await asyncio.to_thread(quack.serve, server, host=host, port=port, gatekeeper=gatekeeper, server_token=secrets.token_urlsafe(24))
         _log.info("warehouse serves", extra={"host": host, "port": port})
         await _work(warehouse, engine, channels, stop)
     finally:

@@ -31,8 +31,13 @@ class SignalWindows:
 
     @property
     def reach(self) -> int:
-        """Bars before a signal's own that can change it."""
-        return max(self.zscore, self.correlation + 1) + self.max_fill
+        """Bars before a signal's own that can change it, where no leg is silent for longer than may be filled."""
+        return self.rows + self.max_fill
+
+    @property
+    def rows(self) -> int:
+        """Aligned bars that the longest window has."""
+        return max(self.zscore, self.correlation + 1)
 
 
 class SignalWriter:
@@ -66,13 +71,13 @@ class SignalWriter:
             return
         for frame in self._timeframes:
             end = self._complete_until(clock, frame)
-            done = self._done.get(frame.name)
-            start = end - frame.us if done is None else done
-            earliest = min(touched_us, default=end)
-            if earliest < start and done is not None:
-                start = frame.bucket_us(earliest)
-            if start >= end:
+            done = self._done.get(frame.name, 0)
+            # Trades after an end line take back what that line had completed.
+            start = min(done, end, *(frame.bucket_us(touched) for touched in touched_us))
+            if start == end == done:
                 continue
+            if end < done:
+                self._store.drop_signals(frame, from_us=end)
             for spec in universe.pairs:
                 self._write(spec.pair, frame, start, end)
             self._done[frame.name] = end
@@ -87,12 +92,13 @@ class SignalWriter:
         models = self._in_force(pair, frame, start_us, end_us)
         if not models:
             return
-        legs = self._load(pair, frame, start_us - self._windows.reach * frame.us, end_us)
+        start_us = max(start_us, models[0].active_from_us)
+        legs = self._load(pair, frame, start_us, end_us)
         rows = [
-            _rows(pair, frame, legs, model, self._windows, max(start_us, model.active_from_us), until)
+            _rows(pair, frame, legs, model, self._windows, start_us=max(start_us, model.active_from_us), end_us=until)
             for model, until in zip(models, [*(model.active_from_us for model in models[1:]), end_us], strict=True)
         ]
-        self._store.replace_signals(pair, frame, pl.concat(rows), start_us=start_us, end_us=end_us)
+        self._store.replace_signals(pair, frame, pl.concat(rows), start_us=start_us)
 
     def _in_force(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> list[ActiveModel]:
         """The models that were live between two times, the one in force at the first of them first."""
@@ -104,14 +110,28 @@ class SignalWriter:
         return models[max(len(before) - 1, 0) :]
 
     def _load(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> Aligned:
-        bars = load_bars(self._bars, [pair.y, pair.x], frame, start=_time(start_us), end=_time(end_us), complete_only=True)
+        """Aligned legs up to ``end_us``, from far enough back for every window that ends at ``start_us`` or later."""
+        reach_us = self._windows.reach * frame.us
+        oldest: int | None = None
+        while True:
+            legs = self._aligned(pair, frame, start_us - reach_us, end_us)
+            # Where a leg was silent there is no row, so a window can begin further back than its length.
+            enough = np.count_nonzero(legs.ts < start_us) >= self._windows.rows
+            if not enough and oldest is None:
+                oldest = self._store.oldest_bar_us(pair, frame)
+            if enough or start_us - reach_us <= (oldest or 0):
+                return legs
+            reach_us *= 8
+
+    def _aligned(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> Aligned:
+        bars = load_bars(self._bars, [pair.y, pair.x], frame, start=_time(max(start_us, 0)), end=_time(end_us), complete_only=True)
         y_ts, y_close = _leg(bars, pair.y)
         x_ts, x_close = _leg(bars, pair.x)
-        return align(y_ts, y_close, x_ts, x_close, frame.us, self._windows.max_fill)
+        return align(y_ts, y_close, x_ts, x_close, frame.us, self._windows.max_fill, end_us=end_us)
 
 
 def _rows(
-    pair: Pair, frame: Timeframe, legs: Aligned, model: ActiveModel, windows: SignalWindows, start_us: int, end_us: int
+    pair: Pair, frame: Timeframe, legs: Aligned, model: ActiveModel, windows: SignalWindows, *, start_us: int, end_us: int
 ) -> pl.DataFrame:
     """Signals with ``start <= ts < end``, every window under this one model."""
     upto = legs.ts < end_us

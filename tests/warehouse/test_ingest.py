@@ -165,7 +165,8 @@ ONE_MINUTE = [
 
 def test_one_minute_bars_are_these(tables):
     found = tables.select(
-        """SELECT symbol, strftime(ts, '%H:%M') AS at, open, high, low, close, volume, quote_volume, trades, taker_buy_volume, first_id, last_id
+        """SELECT symbol, strftime(ts, '%H:%M') AS at, open, high, low, close, volume, quote_volume, trades,
+                  taker_buy_volume, first_id, last_id
            FROM bars WHERE timeframe = '1m' AND complete ORDER BY symbol, ts"""
     )
     amounts = (2, 3, 4, 5, 6, 7, 9)
