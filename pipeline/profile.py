@@ -9,6 +9,7 @@
         reports/          HTML reports
         run/              endpoint and tokens of the running processes, lock and state of the supervisor
         logs/             one file per process
+        turns/            one file per batch job, for its lock
         prefect/          PREFECT_HOME
 
 Directories are made when the profile is.
@@ -73,6 +74,11 @@ class Profile:
     def run(self) -> Path:
         """Endpoint, tokens and locks of running processes."""
         return self.path / "run"
+
+    @property
+    def turns(self) -> Path:
+        """One file per batch job, for the lock of whoever runs it."""
+        return self.path / "turns"
 
     @property
     def logs(self) -> Path:

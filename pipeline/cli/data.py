@@ -71,6 +71,7 @@ def backfill(
     """Fetch the exchange's klines for what is missing."""
     from pipeline.jobs.backfill import backfill_klines, default_start, venue_timeframes
     from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time, published_universe
+    from pipeline.jobs.turn import turn
     from pipeline.jobs.venue_rest import VenueRest
     from pipeline.model.timeframe import Timeframe
     from pipeline.store import Role, open_warehouse
@@ -83,7 +84,7 @@ def backfill(
     def begin(timeframe: Timeframe, before: datetime) -> datetime:
         return first or default_start(timeframe, before, hours=chosen.backfill_hours, lookback=chosen.lookback)
 
-    with open_warehouse(profile, Role.WRITER) as warehouse, VenueRest(chosen.rest_url) as rest:
+    with turn(profile, "backfill"), open_warehouse(profile, Role.WRITER) as warehouse, VenueRest(chosen.rest_url) as rest:
         done = backfill_klines(
             warehouse,
             rest,

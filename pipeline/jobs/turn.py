@@ -1,4 +1,7 @@
-"""One writer for each table: whoever does a job takes its turn, whether a scheduled run, one by hand, or a command."""
+"""One writer for each table: whoever does a job takes its turn, whether a scheduled run, one by hand, or a command.
+
+The files stay: they are only what the kernel's locks hang on, and a lock ends with its holder.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ def turn(profile: Profile, job: str, *, patience_s: float = 600.0) -> Iterator[N
     Raises:
         WarehouseBusy: when another holder has not finished by then.
     """
-    path = profile.run / f"{job}.turn"
+    path = profile.turns / job
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:

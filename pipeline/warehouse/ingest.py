@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.errors import ProvenanceError, RecordingError, WarehouseUnavailable
 from pipeline.jobs.resample import resample
+from pipeline.jobs.turn import turn
 from pipeline.journal import Position, Writer, merge_recordings, open_journal
 from pipeline.profile import Kind, Profile
 from pipeline.settings import Settings
@@ -55,7 +56,7 @@ def ingest(profile: Profile, settings: Settings, paths: Sequence[Path], progress
         before = load_totals(served)
         report = IngestReport()
         _wait_until_landed(served, _journalled(profile, settings, paths, report, progress), progress)
-        return _finished(report, served, settings, before)
+        return _finished(profile, report, served, settings, before)
 
 
 def _ingest_alone(profile: Profile, settings: Settings, paths: Sequence[Path], progress: Progress) -> IngestReport:
@@ -68,7 +69,7 @@ def _ingest_alone(profile: Profile, settings: Settings, paths: Sequence[Path], p
             progress("landed", engine.land_everything())
         finally:
             engine.close()
-        return _finished(report, warehouse, settings, before)
+        return _finished(profile, report, warehouse, settings, before)
 
 
 def _journalled(profile: Profile, settings: Settings, paths: Sequence[Path], report: IngestReport, progress: Progress) -> Position:
@@ -106,7 +107,8 @@ def _wait_until_landed(warehouse: Warehouse, end: Position, progress: Progress) 
         time.sleep(_POLL_S)
 
 
-def _finished(report: IngestReport, warehouse: Warehouse, settings: Settings, before: Totals) -> IngestReport:
-    resample(warehouse, settings.parsed_timeframes)
+def _finished(profile: Profile, report: IngestReport, warehouse: Warehouse, settings: Settings, before: Totals) -> IngestReport:
+    with turn(profile, "resample"):
+        resample(warehouse, settings.parsed_timeframes)
     report.added = load_totals(warehouse).since(before)
     return report

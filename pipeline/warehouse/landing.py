@@ -28,6 +28,7 @@ _OWN_SOURCES = frozenset({CONTROL, REPAIR})
 
 _UTC_US = pa.timestamp("us", tz="UTC")
 _SECOND_US = 1_000_000
+_LATEST_MS = 4_102_444_800_000  # the year 2100
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,9 @@ class Lander:
         usable = batch.trades.market & (batch.trades.aggregate == (self._kind is TradeKind.AGGREGATE))
         counts["not_market"] = int(np.count_nonzero(~batch.trades.market))
         counts["other_trade_kind"] = int(np.count_nonzero(batch.trades.market & ~usable))
+        possible = _possible(batch.trades.event_time_ms)
+        counts["impossible_time"] = int(np.count_nonzero(usable & ~possible) + np.count_nonzero(~_possible(batch.quotes.event_time_ms)))
+        usable &= possible
         trades = batch.trades if usable.all() else batch.trades.take(usable)
         trades = self._new_trades(trades, counts)
         changes = self._cover(trades)
@@ -118,7 +122,7 @@ class Lander:
         clock = self._moved_clock(before, source, batch, trades, commit_no)
         bars = self._touch(trades, commit_no, clock_before=before)
         self._restated_us = [ts_us for change in changes for ts_us in self._write_gap(change, now_us, commit_no)]
-        self._add_quotes(batch.quotes, counts)
+        self._add_quotes(batch.quotes.take(_possible(batch.quotes.event_time_ms)), counts)
         own = tuple(event for _, _, event in batch.others if isinstance(event, Own))
         if source not in _OWN_SOURCES:
             # A recording may be another profile's journal: its rules and models are not ours.
@@ -299,6 +303,11 @@ def _uncovered(ids: NDArray[np.int64], coverage: Coverage) -> NDArray[np.int64]:
     at = np.searchsorted(intervals[:, 0], candidates, side="right") - 1
     covered = (at >= 0) & (candidates <= intervals[np.maximum(at, 0), 1])
     return np.sort(first_seen[~covered])
+
+
+def _possible(event_time_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Times that a venue can have meant: one of the far future would complete every bar of a recording."""
+    return (event_time_ms >= 0) & (event_time_ms < _LATEST_MS)
 
 
 def _rising(quotes: QuoteColumns, floors: NDArray[np.int64]) -> NDArray[np.bool_]:
