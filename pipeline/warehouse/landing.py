@@ -113,8 +113,8 @@ class Lander:
         usable = batch.trades.market & (batch.trades.aggregate == (self._kind is TradeKind.AGGREGATE))
         counts["not_market"] = int(np.count_nonzero(~batch.trades.market))
         counts["other_trade_kind"] = int(np.count_nonzero(batch.trades.market & ~usable))
-        possible = _possible(batch.trades.event_time_ms)
-        counts["impossible_time"] = int(np.count_nonzero(usable & ~possible) + np.count_nonzero(~_possible(batch.quotes.event_time_ms)))
+        possible, quoted = _possible(batch.trades.event_time_ms), _possible(batch.quotes.event_time_ms)
+        counts["impossible_time"] = int(np.count_nonzero(usable & ~possible) + np.count_nonzero(~quoted))
         usable &= possible
         trades = batch.trades if usable.all() else batch.trades.take(usable)
         trades = self._new_trades(trades, counts)
@@ -123,7 +123,7 @@ class Lander:
         clock = self._moved_clock(before, source, batch, trades, commit_no)
         bars = self._touch(trades, commit_no, clock_before=before)
         self._restated_us = [ts_us for change in changes for ts_us in self._write_gap(change, now_us, commit_no)]
-        self._add_quotes(batch.quotes.take(_possible(batch.quotes.event_time_ms)), counts)
+        self._add_quotes(batch.quotes if quoted.all() else batch.quotes.take(quoted), counts)
         own = tuple(event for _, _, event in batch.others if isinstance(event, Own))
         if source not in _OWN_SOURCES:
             # A recording may be another profile's journal: its rules and models are not ours.
