@@ -127,7 +127,8 @@ _NEWEST = f"""
     SELECT max(ts) AS ts FROM (
         SELECT {bucket("max(ts)", "$seconds")} AS ts FROM bars_1s WHERE symbol IN (SELECT unnest($symbols))
         UNION ALL SELECT max(ts) FROM bars_resampled WHERE timeframe = $timeframe AND symbol IN (SELECT unnest($symbols))
-        UNION ALL SELECT max(ts) FROM klines WHERE timeframe = $timeframe AND closed AND symbol IN (SELECT unnest($symbols))
+        UNION ALL SELECT max(ts) FROM klines
+                  WHERE timeframe = $timeframe AND closed AND trades > 0 AND symbol IN (SELECT unnest($symbols))
     )
 """  # noqa: S608  constant text
 
