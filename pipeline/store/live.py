@@ -54,7 +54,7 @@ class LiveStore:
     # ------------------------------------------------------------------ models and signals
 
     def candidates(self, specs: Iterable[PairSpec]) -> list[Candidate]:
-        """For each pair's primary model and timeframe, the newest fit when it has not been activated yet."""
+        """For each pair's primary model and timeframe, the newest fit when it is not the live one."""
         wanted = pl.DataFrame(
             [[spec.pair.y, spec.pair.x, spec.method.value, spec.lookback, spec.scale.value] for spec in specs],
             schema={"y": pl.String, "x": pl.String, "method": pl.String, "lookback": pl.Int64, "scale": pl.String},
@@ -63,11 +63,14 @@ class LiveStore:
         self._connection.register("wanted", wanted)
         try:
             rows = self._connection.execute(
-                """SELECT model_id, y, x, timeframe FROM (
-                       SELECT arg_max(f.model_id, f.fitted_at) AS model_id, f.y, f.x, f.timeframe
-                       FROM fits f JOIN wanted w USING (y, x, method, lookback, scale)
-                       WHERE f.beta IS NOT NULL AND isfinite(f.beta) GROUP BY f.y, f.x, f.timeframe
-                   ) newest WHERE NOT EXISTS (SELECT 1 FROM activations a WHERE a.model_id = newest.model_id)
+                """SELECT newest.model_id, y, x, timeframe FROM (
+                       SELECT model_id, y, x, timeframe FROM fits JOIN wanted USING (y, x, method, lookback, scale)
+                       WHERE beta IS NOT NULL AND isfinite(beta)
+                       QUALIFY row_number() OVER (PARTITION BY y, x, timeframe ORDER BY fitted_at DESC, model_id DESC) = 1
+                   ) newest LEFT JOIN (
+                       SELECT arg_max(model_id, rowid) AS model_id, y, x, timeframe FROM activations GROUP BY y, x, timeframe
+                   ) live USING (y, x, timeframe)
+                   WHERE newest.model_id IS DISTINCT FROM live.model_id
                    ORDER BY ALL"""
             ).fetchall()
         finally:
@@ -90,7 +93,7 @@ class LiveStore:
                    (SELECT max(b.active_from) FROM activations b
                     WHERE b.y = $y AND b.x = $x AND b.timeframe = $timeframe AND b.active_from <= make_timestamptz($since)),
                    a.active_from)
-               ORDER BY a.active_from, a.activated_at, a.model_id""",
+               ORDER BY a.active_from, a.rowid""",
             {"y": pair.y, "x": pair.x, "timeframe": timeframe.name, "since": since_us},
         ).fetchall()
         return [ActiveModel(row[0], row[1], Scale(row[2]), row[3], row[4], row[5]) for row in rows]
