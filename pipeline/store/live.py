@@ -102,11 +102,11 @@ class LiveStore:
         """Open time (microseconds) of the newest signal of each timeframe."""
         return dict(self._connection.execute("SELECT timeframe, epoch_us(max(ts)) FROM signals GROUP BY timeframe").fetchall())
 
-    def replace_signals(self, pair: Pair, timeframe: Timeframe, rows: pl.DataFrame, *, start_us: int) -> None:
-        """Replace a pair's signals from ``start_us`` on by ``rows``."""
+    def replace_signals(self, pairs: Sequence[Pair], timeframe: Timeframe, rows: pl.DataFrame, *, start_us: int) -> None:
+        """Replace the signals of some pairs from ``start_us`` on by ``rows``."""
         self._connection.execute(
-            "DELETE FROM signals WHERE y = ? AND x = ? AND timeframe = ? AND ts >= make_timestamptz(?)",
-            [pair.y, pair.x, timeframe.name, start_us],
+            "DELETE FROM signals WHERE timeframe = ? AND ts >= make_timestamptz(?) AND y || '/' || x IN (SELECT unnest(?))",
+            [timeframe.name, start_us, [str(pair) for pair in pairs]],
         )
         if rows.height:
             self._connection.register("signal_rows", rows.to_arrow())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -38,6 +38,17 @@ class SignalWindows:
     def rows(self) -> int:
         """Aligned bars that the longest window has."""
         return max(self.zscore, self.correlation + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """Open times (microseconds) and closes of one symbol's complete bars."""
+
+    ts: NDArray[np.int64]
+    close: NDArray[np.float64]
+
+
+_SILENT = _Leg(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
 class SignalWriter:
@@ -78,8 +89,7 @@ class SignalWriter:
                 continue
             if end < done:
                 self._store.drop_signals(frame, from_us=end)
-            for spec in universe.pairs:
-                self._write(spec.pair, frame, start, end)
+            self._write([spec.pair for spec in universe.pairs], frame, start, end)
             self._done[frame.name] = end
 
     def _complete_until(self, clock: JournalClock, frame: Timeframe) -> int:
@@ -88,17 +98,22 @@ class SignalWriter:
             return frame.bucket_us(clock.time_us) + frame.us
         return frame.bucket_us(clock.time_us - self._lateness_us)
 
-    def _write(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> None:
-        models = self._in_force(pair, frame, start_us, end_us)
-        if not models:
+    def _write(self, pairs: Sequence[Pair], frame: Timeframe, start_us: int, end_us: int) -> None:
+        """Write the signals of every pair that has a model; the bars of all legs are read at once."""
+        due = {pair: models for pair in pairs if (models := self._in_force(pair, frame, start_us, end_us))}
+        if not due:
             return
-        start_us = max(start_us, models[0].active_from_us)
-        legs = self._load(pair, frame, start_us, end_us)
-        rows = [
-            _rows(pair, frame, legs, model, self._windows, start_us=max(start_us, model.active_from_us), end_us=until)
-            for model, until in zip(models, [*(model.active_from_us for model in models[1:]), end_us], strict=True)
-        ]
-        self._store.replace_signals(pair, frame, pl.concat(rows), start_us=start_us)
+        begins = {pair: max(start_us, models[0].active_from_us) for pair, models in due.items()}
+        legs = self._legs(due, frame, min(begins.values()) - self._windows.reach * frame.us, end_us)
+        rows = []
+        for pair, models in due.items():
+            aligned = self._aligned(pair, frame, legs, start_us=begins[pair], end_us=end_us)
+            ends = [*(model.active_from_us for model in models[1:]), end_us]
+            rows += [
+                _rows(pair, frame, aligned, model, self._windows, start_us=max(begins[pair], model.active_from_us), end_us=until)
+                for model, until in zip(models, ends, strict=True)
+            ]
+        self._store.replace_signals(list(due), frame, pl.concat(rows), start_us=start_us)
 
     def _in_force(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> list[ActiveModel]:
         """The models that were live between two times, the one in force at the first of them first."""
@@ -109,25 +124,30 @@ class SignalWriter:
         before = [model for model in models if model.active_from_us <= start_us]
         return models[max(len(before) - 1, 0) :]
 
-    def _load(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> Aligned:
-        """Aligned legs up to ``end_us``, from far enough back for every window that ends at ``start_us`` or later."""
+    def _aligned(self, pair: Pair, frame: Timeframe, legs: Mapping[str, _Leg], *, start_us: int, end_us: int) -> Aligned:
+        """The pair's legs up to ``end_us``, from far enough back for every window that ends at ``start_us`` or later."""
         reach_us = self._windows.reach * frame.us
         oldest: int | None = None
         while True:
-            legs = self._aligned(pair, frame, start_us - reach_us, end_us)
+            y, x = legs.get(pair.y, _SILENT), legs.get(pair.x, _SILENT)
+            aligned = align(y.ts, y.close, x.ts, x.close, frame.us, self._windows.max_fill, end_us=end_us)
             # Where a leg was silent there is no row, so a window can begin further back than its length.
-            enough = np.count_nonzero(legs.ts < start_us) >= self._windows.rows
+            enough = np.count_nonzero(aligned.ts < start_us) >= self._windows.rows
             if not enough and oldest is None:
                 oldest = self._store.oldest_bar_us(pair, frame)
             if enough or start_us - reach_us <= (oldest or 0):
-                return legs
+                return aligned
             reach_us *= 8
+            legs = self._legs([pair], frame, start_us - reach_us, end_us)
 
-    def _aligned(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> Aligned:
-        bars = load_bars(self._bars, [pair.y, pair.x], frame, start=_time(max(start_us, 0)), end=_time(end_us), complete_only=True)
-        y_ts, y_close = _leg(bars, pair.y)
-        x_ts, x_close = _leg(bars, pair.x)
-        return align(y_ts, y_close, x_ts, x_close, frame.us, self._windows.max_fill, end_us=end_us)
+    def _legs(self, pairs: Iterable[Pair], frame: Timeframe, start_us: int, end_us: int) -> dict[str, _Leg]:
+        """Complete bars of every leg, by symbol."""
+        symbols = sorted({leg for pair in pairs for leg in (pair.y, pair.x)})
+        bars = load_bars(self._bars, symbols, frame, start=_time(max(start_us, 0)), end=_time(end_us), complete_only=True)
+        return {
+            str(symbol): _Leg(rows["ts"].to_physical().to_numpy(), rows["close"].cast(pl.Float64).to_numpy())
+            for (symbol,), rows in bars.select("symbol", "ts", "close").partition_by("symbol", as_dict=True).items()
+        }
 
 
 def _rows(
@@ -167,11 +187,6 @@ def _rows(
 
 def _nullable(values: NDArray[np.float64]) -> pl.Series:
     return pl.Series(values, dtype=pl.Float64).fill_nan(None)
-
-
-def _leg(bars: pl.DataFrame, symbol: str) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    rows = bars.filter(pl.col("symbol") == symbol)
-    return rows["ts"].to_physical().to_numpy(), rows["close"].cast(pl.Float64).to_numpy()
 
 
 def _time(time_us: int) -> datetime:
