@@ -49,7 +49,7 @@ VIEWS: Mapping[str, tuple[str, ViewFactory]] = {
 
 _MAIN_CSS = """
 .scroll-button { display: none; }
-:host { padding: 12px 16px 32px; }
+:host { padding: 12px 16px 32px; flex: none !important; height: auto !important; max-height: none !important; }
 @media (max-width: 640px) { :host { padding: 8px 8px 24px; } }
 """
 
@@ -103,13 +103,11 @@ class Dashboard:
             self.page.busy = False
         self.page.param.watch(lambda event: self._restyle(dark=event.new), "dark_theme")
         pn.state.on_session_destroyed(lambda _context: self._session.close())
-        pn.state.onload(self._loaded)
-
-    # ------------------------------------------------------------------------------------------------ views
-
-    def _loaded(self) -> None:
         self._session.want(self._show_status, [STATUS])
         self._open(self._current)
+        self._session.show_now()
+
+    # ------------------------------------------------------------------------------------------------ views
 
     def _view(self, name: str) -> View:
         if name not in self._views:

@@ -26,6 +26,7 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.25
 _RETRY_S = 1.0
 _QUIET_S = 6.0
+_KEEP_S = 120.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +103,7 @@ class _Entry:
     read_at: float = -1e9
     commit_no: int = -1
     failed: str = ""
+    left_at: float = 0.0
 
 
 class Hub:
@@ -150,14 +152,13 @@ class Hub:
         self._wake[topic.from_warehouse].set()
 
     def unsubscribe(self, topic: Topic, listener: Listener) -> None:
-        """No more calls; a topic that nobody wants is forgotten."""
+        """No more calls. A topic that nobody wants is read no more; what it was is kept a while, so that the next page starts with it."""
         with self._lock:
             entry = self._entries.get(topic)
             if entry is None:
                 return
             entry.listeners = [other for other in entry.listeners if other != listener]
-            if not entry.listeners:
-                del self._entries[topic]
+            entry.left_at, entry.failed = time.monotonic(), ""
 
     def refresh(self, topic: Topic) -> None:
         """Read the topic as soon as possible, whatever its interval: something was just asked for."""
@@ -211,10 +212,14 @@ class Hub:
     def _due(self, *, own: bool, commit_no: int) -> list[tuple[Topic, _Entry]]:
         now = time.monotonic()
         with self._lock:
+            gone = [topic for topic, entry in self._entries.items() if not entry.listeners and now - entry.left_at > _KEEP_S]
+            for topic in gone:
+                del self._entries[topic]
             return [
                 (topic, entry)
                 for topic, entry in self._entries.items()
                 if topic is not STATUS
+                and entry.listeners
                 and topic.from_warehouse is own
                 and now - entry.read_at >= topic.every_s
                 and (entry.commit_no != commit_no or not own)

@@ -57,6 +57,10 @@ class Session:
             if first:
                 self._hub.subscribe(topic, self._take)
 
+    def show_now(self) -> None:
+        """Show what is known already at once, while the page is being made: it then arrives with the page itself."""
+        self._deliver()
+
     def later(self, act: Callable[[], None]) -> None:
         """Run something in the document's event loop; safe from any thread."""
         if self._open:

@@ -28,6 +28,7 @@ class SpreadChart:
     def __init__(self, colours: Palette) -> None:
         names = ("ts", "spread", "zscore", "correlation")
         self._source = ColumnDataSource(dict.fromkeys(names, _EMPTY))
+        self._past = ColumnDataSource(dict.fromkeys(names, _EMPTY))
         self._now = ColumnDataSource(dict.fromkeys(names, _EMPTY))
         self._range = time_range(60_000, _SHOWN)
         crosshair = Span(dimension="height")
@@ -37,6 +38,10 @@ class SpreadChart:
         self._figures = (self._spread, self._zscore, self._correlation)
         self._lines = [
             figure.line("ts", name, source=self._source, line_width=1.5, line_join="round")
+            for figure, name in zip(self._figures, names[1:], strict=True)
+        ]
+        self._dim = [
+            figure.line("ts", name, source=self._past, line_width=1, line_alpha=0.45, line_join="round")
             for figure, name in zip(self._figures, names[1:], strict=True)
         ]
         self._dots = [
@@ -54,8 +59,8 @@ class SpreadChart:
             self._zscore.add_layout(annotation)
         for annotation in self._strength:
             self._correlation.add_layout(annotation)
-        self._zscore.y_range.update(renderers=[self._lines[1], self._dots[1]], min_interval=5.2)
-        self._spread.y_range.renderers = [self._lines[0], self._dots[0]]
+        self._zscore.y_range.update(renderers=[self._lines[1], self._dots[1], self._dim[1]], min_interval=5.2)
+        self._spread.y_range.renderers = [self._lines[0], self._dots[0], self._dim[0]]
         self._correlation.y_range = Range1d(-1.05, 1.05)
         self._correlation.yaxis.ticker = [-1, -0.5, 0, 0.3, 0.7, 1]
         self._spread.xaxis.visible = self._zscore.xaxis.visible = False
@@ -68,7 +73,7 @@ class SpreadChart:
         captions = [
             Div(text=f'<div class="cap">{text}</div>', sizing_mode="stretch_width", margin=0, stylesheets=[InlineStyleSheet(css=_CSS)])
             for text in (
-                "Spread",
+                "Spread y \u2212 \u03b2x, all under one hedge ratio",
                 "z-score: above 2 y is rich (short y, long x), below \u22122 cheap (long y, short x)",
                 "Correlation of one-bar returns: above 0.7 strong, below 0.3 weak",
             )
@@ -82,6 +87,7 @@ class SpreadChart:
             for event in ("change:data", "patching", "streaming"):
                 source.js_on_change(event, legend)
         self._legend.js_on_change("tags", legend)
+        self._spread.js_on_change("inner_width", legend)
         for figure in self._figures:
             point_at(figure, self._source, self._legend)
         again = CustomJS(
@@ -94,8 +100,8 @@ class SpreadChart:
         """Take on the colours of a theme."""
         for figure in self._figures:
             restyle(figure, colours)
-        for line, dot, colour in zip(self._lines, self._dots, (colours.accent, colours.second, colours.up), strict=True):
-            line.glyph.line_color = colour
+        for line, dim, dot, colour in zip(self._lines, self._dim, self._dots, (colours.accent, colours.second, colours.up), strict=True):
+            line.glyph.line_color = dim.glyph.line_color = colour
             dot.glyph.update(line_color=colour, fill_color=colours.panel)
         for band, level, colour in zip(self._bands, self._levels, (colours.down, colours.up), strict=True):
             band.fill_color = colour
@@ -111,16 +117,24 @@ class SpreadChart:
         columns: dict[str, NDArray[np.float64]],
         now: dict[str, float | None] | None = None,
         *,
+        past: dict[str, NDArray[np.float64]] | None = None,
         shown: int = _SHOWN,
     ) -> None:
         """Show series under a key; those of the key shown before move, others replace them and reset the zoom.
 
-        ``columns`` are ts (milliseconds), spread, zscore, correlation; ``now`` is the bar that is moving.
+        ``columns`` are ts (milliseconds), spread, zscore, correlation; ``now`` is the bar that is moving;
+        ``past`` are the same columns before them, drawn faintly.
         """
         fresh = key != self._key
         if fresh:
             self._range.update(follow_interval=bar_ms * shown, range_padding=bar_ms * shown * 0.03, min_interval=bar_ms * 8)
         feed(self._source, columns, whole=fresh)
+        if past is None:
+            past = dict.fromkeys(columns, _EMPTY)
+        if not np.array_equal(self._past.data["ts"], past["ts"]) or not np.array_equal(
+            self._past.data["spread"], past["spread"], equal_nan=True
+        ):
+            self._past.data = {name: column.copy() for name, column in past.items()}
         moving = {name: np.array([np.nan if value is None else value]) for name, value in now.items()} if now else None
         self._now.data = moving or dict.fromkeys(columns, _EMPTY)
         if fresh:

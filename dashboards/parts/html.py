@@ -27,13 +27,14 @@ def stack(*parts: Viewable) -> pn.Column:
 
 
 # A column's hidden button to scroll down would take a cell of the grid.
-_NO_BUTTON = ".scroll-button { display: none; }"
+# Nothing here shrinks to fit the window: the page scrolls.
+_NO_BUTTON = ".scroll-button { display: none; } :host { flex: none !important; height: auto !important; max-height: none !important; }"
 
 
 def card(*parts: Viewable, **params: Any) -> pn.Column:
     """An outlined card; a column that fills the width unless told otherwise."""
     params = {"sizing_mode": "stretch_width", "margin": 0, **params}
-    return pn.Column(*parts, styles={**CARD, **params.pop("styles", {})}, **params)
+    return pn.Column(*parts, stylesheets=[_NO_BUTTON], styles={**CARD, **params.pop("styles", {})}, **params)
 
 
 _TITLE_CSS = ".t { display: flex; align-items: baseline; gap: 8px; padding: 11px 14px 9px; } .t .note { font-weight: 400; }"

@@ -47,6 +47,21 @@ class Model:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Past:
+    """Complete bars up to the moving one, all under the model that is live now: a look back, not a track record.
+
+    Stored signals are each under the model of their time; this is one continuous line under one beta.
+    """
+
+    model_id: str
+    until_ms: float
+    ts: FloatArray
+    spread: FloatArray
+    zscore: FloatArray
+    correlation: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class PairNow:
     """One pair and timeframe.
 
@@ -62,6 +77,7 @@ class PairNow:
         now_spread: its spread so far under the live model, and so on: provisional, never stored.
         now_zscore: its z-score so far.
         now_correlation: its correlation so far.
+        past: complete bars under the live model; None without a model.
         legs: closes of both legs, for the newest bar of the grid; None when there is none.
     """
 
@@ -76,6 +92,7 @@ class PairNow:
     now_spread: float | None
     now_zscore: float | None
     now_correlation: float | None
+    past: Past | None
     legs: tuple[float, float] | None
 
 
@@ -101,20 +118,45 @@ class PairTopic:
         stored = last_signals(warehouse, self.pair, self.timeframe, self.count)
         legs = load_legs(warehouse, self.pair, self.timeframe, self._bars_needed, self.max_fill)
         now = self._provisional(model, legs)
+        ts = stored["ts"].dt.epoch("ms").to_numpy().astype(np.float64)
+        now_ms = float(legs.ts[-1] / 1000) if len(legs) and model else None
         return PairNow(
             pair=self.pair,
             timeframe=self.timeframe,
             model=model,
-            ts=stored["ts"].dt.epoch("ms").to_numpy().astype(np.float64),
+            ts=ts,
             spread=_floats(stored["spread"].to_numpy()),
             zscore=_floats(stored["zscore"].to_numpy()),
             correlation=_floats(stored["correlation"].to_numpy()),
-            now_ms=float(legs.ts[-1] / 1000) if len(legs) and model else None,
+            now_ms=now_ms,
             now_spread=now[0],
             now_zscore=now[1],
             now_correlation=now[2],
+            past=self._past(warehouse, model, now_ms, before.past if before else None),
             legs=(float(legs.y[-1]), float(legs.x[-1])) if len(legs) else None,
         )
+
+    def _past(self, warehouse: Warehouse, model: Model | None, until_ms: float | None, known: Past | None) -> Past | None:
+        """Computed anew only when a bar or a model is new."""
+        if model is None or model.beta is None or until_ms is None:
+            return None
+        if known is not None and known.model_id == model.model_id and known.until_ms == until_ms:
+            return known
+        legs = load_legs(warehouse, self.pair, self.timeframe, self.count + self._bars_needed, self.max_fill)
+        upto = int(np.searchsorted(legs.ts, until_ms * 1000))
+        try:
+            found = signal_series(
+                legs.y[:upto],
+                legs.x[:upto],
+                model.beta,
+                scale=model.scale,
+                zscore_window=self.zscore_window,
+                correlation_window=self.correlation_window,
+            )
+        except AnalyticsError:
+            return None
+        part = slice(max(0, upto - self.count), upto)
+        return Past(model.model_id, until_ms, legs.ts[part] / 1000.0, found.spread[part], found.zscore[part], found.correlation[part])
 
     @property
     def _bars_needed(self) -> int:

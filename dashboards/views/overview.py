@@ -38,6 +38,7 @@ _HEAD_CSS = asset("overview.css")
 _STRIP_CSS = asset("availability.css")
 
 
+_SIDE = {"max-height": "max(420px, calc(100vh - 150px))", "overflow-y": "auto", "scrollbar-width": "thin"}
 _PLACE_CSS = ":host { height: clamp(360px, calc(100vh - 312px), 760px) !important; flex: none !important; }"
 
 
@@ -59,7 +60,7 @@ class Overview:
         self._strip = html(css=_STRIP_CSS)
         self._span: Span | None = None
         self._table = LiveTable(
-            columns=_COLUMNS, clickable=True, label="Symbols", on_action=self._acted, max_height=640,
+            columns=_COLUMNS, clickable=True, label="Symbols", on_action=self._acted, styles=_SIDE,
             empty="<b>No symbols</b>Add one with <code>spreadwatch universe add SYMBOL</code>.",
         )  # fmt: skip
         self._choice = Segments(options=list(self._timeframes), value=self._timeframe.name, label="Timeframe", on_pick=self._pick_timeframe)

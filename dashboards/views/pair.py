@@ -28,6 +28,7 @@ from pipeline.errors import SpreadwatchError
 from pipeline.model.pair import Pair
 from pipeline.model.universe import Method, Scale
 
+_SHORT = 240
 _SCALES = {"prices": Scale.PRICE.value, "logarithms": Scale.LOG.value}
 
 _BAR_CSS = """
@@ -286,21 +287,22 @@ class PairView:
             eg_p=model.eg_p, zscore=z, correlation=now.now_correlation if now.now_correlation is not None else _at(now.correlation, last),
             timeframe_s=timeframe.seconds, notes=tuple(note for note in model.notes.split("; ") if note) if model.notes else (),
         )  # fmt: skip
+        looking_back = '<span class="faint">faint z: before the first signal</span>' if last + 1 < _SHORT and now.past is not None else ""
         settled = f"last full bar <b>{number(_at(now.zscore, last))}</b>" if last >= 0 else "no full bar yet"
         self._set(
             self._line,
             f'<div class="bar"><span class="what">{now.pair} {timeframe}</span>'
             f'<span class="faint">z now <b>{number(z)}</b> (provisional), {settled}</span>'
-            f'<span class="faint">model of <b>{time_text(model.fitted_at)}</b> UTC</span></div>',
+            f'{looking_back}<span class="faint">model of <b>{time_text(model.fitted_at)}</b> UTC</span></div>',
         )
         self._set(self._tiles, tiles(figures))
         basis = fitted_text(model.window_start, model.window_end, model.n) + " This is the live model: it feeds signals and alerts."
         self._set(self._verdict, verdict_card(figures, self._context.settings.adf_significance, basis))
-        columns = {"ts": now.ts, "spread": now.spread, "zscore": now.zscore, "correlation": now.correlation}
+        columns, past = _series(now)
         moving = None
         if now.now_ms is not None and (last < 0 or now.now_ms > now.ts[last]):
             moving = {"ts": now.now_ms, "spread": now.now_spread, "zscore": now.now_zscore, "correlation": now.now_correlation}
-        self._chart.show(("live", str(now.pair), timeframe.name), timeframe.ms, columns, moving)
+        self._chart.show(("live", str(now.pair), timeframe.name), timeframe.ms, columns, moving, past=past)
 
     def _draw_computed(self) -> None:
         timeframe = self._timeframes[self._frame.value]
@@ -362,3 +364,19 @@ _SPLIT_CSS = """
 
 def _at(values: Any, at: int) -> float | None:
     return float(values[at]) if 0 <= at < len(values) and np.isfinite(values[at]) else None
+
+
+def _series(now: PairNow) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    """What is drawn firmly, and faintly: the spread under the live model, z-scores as stored, before them a look back."""
+    stored = {"ts": now.ts, "spread": now.spread, "zscore": now.zscore, "correlation": now.correlation}
+    past = now.past
+    if past is None or not past.ts.size:
+        return stored, None
+    at = np.searchsorted(past.ts, now.ts)
+    there = (at < past.ts.size) & (past.ts[np.minimum(at, past.ts.size - 1)] == now.ts)
+    nothing = np.full(past.ts.size, np.nan)
+    zscore = nothing.copy()
+    zscore[at[there]] = now.zscore[there]
+    before = past.ts <= now.ts[0] if now.ts.size else np.ones(past.ts.size, bool)
+    faint = {"ts": past.ts, "spread": nothing, "zscore": np.where(before, past.zscore, np.nan), "correlation": nothing}
+    return {"ts": past.ts, "spread": past.spread, "zscore": zscore, "correlation": past.correlation}, faint if before.any() else None
