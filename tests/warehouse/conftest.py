@@ -84,7 +84,16 @@ def raw_trades(usdm: tuple[Path, ...]) -> list[RawTrade]:
 class Lab:
     """A profile whose journal blocks are landed one by one, as a test cuts them, with crashes wherever it wants them."""
 
-    def __init__(self, directory: Path, *, kind: Kind = Kind.RECORDED, stream: TradeKind = TradeKind.RAW, **changes: object) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        kind: Kind = Kind.RECORDED,
+        stream: TradeKind = TradeKind.RAW,
+        channels: tuple[str, ...] = ("webhook",),
+        **changes: object,
+    ) -> None:
+        self._channels = channels
         defaults: dict[str, object] = {
             "timeframes": ("1s", "5s"),
             "zscore_window": 5,
@@ -99,7 +108,7 @@ class Lab:
         self._landed: dict[str, int] = {}
 
     def _engine(self) -> Engine:
-        return Engine(self.profile, self.settings, self.warehouse, channels=("webhook",))
+        return Engine(self.profile, self.settings, self.warehouse, channels=self._channels)
 
     def land(self, lines: Sequence[bytes], source: str | None = None) -> None:
         """Land these lines as one block."""
