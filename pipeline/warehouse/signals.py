@@ -48,6 +48,8 @@ class _Leg:
     close: NDArray[np.float64]
 
 
+_WIDEST = 16
+"""Most reaches that are read of every pair's legs because one pair needed them."""
 _SILENT = _Leg(np.empty(0, np.int64), np.empty(0, np.float64))
 
 
@@ -64,6 +66,8 @@ class SignalWriter:
         self._lateness_us = lateness_ms * 1_000
         self._done: dict[str, int] = {}
         self._models: dict[tuple[Pair, Timeframe], list[ActiveModel]] = {}
+        # Where legs are silent at times windows begin further back: how far it was last time, so that one read is enough.
+        self._reach = dict.fromkeys((frame.name for frame in self._timeframes), windows.reach)
         self.forget()
 
     def forget(self) -> None:
@@ -104,7 +108,7 @@ class SignalWriter:
         if not due:
             return
         begins = {pair: max(start_us, models[0].active_from_us) for pair, models in due.items()}
-        legs = self._legs(due, frame, min(begins.values()) - self._windows.reach * frame.us, end_us)
+        legs = self._legs(due, frame, min(begins.values()) - self._reach[frame.name] * frame.us, end_us)
         rows = []
         for pair, models in due.items():
             aligned = self._aligned(pair, frame, legs, start_us=begins[pair], end_us=end_us)
@@ -126,7 +130,7 @@ class SignalWriter:
 
     def _aligned(self, pair: Pair, frame: Timeframe, legs: Mapping[str, _Leg], *, start_us: int, end_us: int) -> Aligned:
         """The pair's legs up to ``end_us``, from far enough back for every window that ends at ``start_us`` or later."""
-        reach_us = self._windows.reach * frame.us
+        reach = self._reach[frame.name]
         oldest: int | None = None
         while True:
             y, x = legs.get(pair.y, _SILENT), legs.get(pair.x, _SILENT)
@@ -135,10 +139,11 @@ class SignalWriter:
             enough = np.count_nonzero(aligned.ts < start_us) >= self._windows.rows
             if not enough and oldest is None:
                 oldest = self._store.oldest_bar_us(pair, frame)
-            if enough or start_us - reach_us <= (oldest or 0):
+            if enough or start_us - reach * frame.us <= (oldest or 0):
+                self._reach[frame.name] = min(max(reach, self._reach[frame.name]), _WIDEST * self._windows.reach)
                 return aligned
-            reach_us *= 8
-            legs = self._legs([pair], frame, start_us - reach_us, end_us)
+            reach *= 2
+            legs = self._legs([pair], frame, start_us - reach * frame.us, end_us)
 
     def _legs(self, pairs: Iterable[Pair], frame: Timeframe, start_us: int, end_us: int) -> dict[str, _Leg]:
         """Complete bars of every leg, by symbol."""
