@@ -15,16 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
-import polars as pl
-
 from pipeline.alerts import (
     GRID_US,
     AlertEvent,
     AlertState,
-    Metric,
     Rule,
-    TargetKind,
     acknowledge,
     advance,
     deadline_us,
@@ -32,17 +27,15 @@ from pipeline.alerts import (
     step,
     validate,
 )
-from pipeline.analytics import align, signal_series
-from pipeline.bars import UNIT, Book, LastPrice, Update
-from pipeline.errors import AnalyticsError, RuleError
-from pipeline.model.pair import Pair
+from pipeline.bars import LastPrice, Update
+from pipeline.errors import RuleError
 from pipeline.model.timeframe import Timeframe
 from pipeline.model.universe import Universe
 from pipeline.notify.delivery import outbox_rows
-from pipeline.store.bars import load_bars
-from pipeline.store.live import ActiveModel, LiveStore
+from pipeline.store.live import LiveStore
 from pipeline.store.protocol import Warehouse
 from pipeline.warehouse.landing import Landed
+from pipeline.warehouse.market import Market, updates
 from pipeline.warehouse.signals import SignalWindows
 
 _log = logging.getLogger(__name__)
@@ -50,7 +43,6 @@ _log = logging.getLogger(__name__)
 _SECOND_US = 1_000_000
 _MINUTE_US = 60 * _SECOND_US
 _LONGEST_CATCH_UP_US = 3_600 * _SECOND_US
-_AHEAD_US = 3_600 * _SECOND_US
 
 Instance = tuple[str, str]
 
@@ -158,7 +150,7 @@ class AlertEngine:
         """
         clock = landed.clock
         until = (clock.time_us - 1) // GRID_US * GRID_US + (GRID_US if clock.ended else 0)
-        rules = [rule for rule in self._rules.values() if rule.enabled]
+        rules = self._rules_on()
         if not rules:
             self._seen_us, self._again = until, set()
             if self._written:
@@ -166,7 +158,7 @@ class AlertEngine:
                 self._written = False
             return
         by_grid: dict[int, list[Update]] = {}
-        for update in _updates(landed, {symbol for symbol, _ in self._watched_symbols(rules)}):
+        for update in updates(landed, {symbol for symbol, _ in self._watched_symbols(rules)}):
             by_grid.setdefault(update.grid_us, []).append(update)
         changed = {point: {update.symbol for update in updates} for point, updates in by_grid.items()}
         if self._seen_us is None or self._seen_us <= 0:
@@ -178,13 +170,13 @@ class AlertEngine:
         past = [point for point in changed if point <= until]
         for point in sorted({*past, *_seconds(start, past, until)}):
             for update in by_grid.pop(point, ()):
-                self._book.apply(update)
+                self._market.book.apply(update)
             if point % _MINUTE_US == 0:
-                self._fill_klines(point)
+                self._market.fill_klines(point)
             self._visit(rules, point, None if point % _SECOND_US == 0 else changed[point])
         self._again = set().union(*(symbols for point, symbols in changed.items() if point > until))
         for update in itertools.chain(*by_grid.values()):
-            self._book.apply(update)
+            self._market.book.apply(update)
         for key, state in list(self._states.items()):
             rule = self._rules.get(key[0])
             deadline = deadline_us(rule, state) if rule and rule.enabled else None
@@ -195,7 +187,7 @@ class AlertEngine:
         self._remember()
 
     def _remember(self) -> None:
-        prices = {symbol: [known.price, known.last_id, known.known_us] for symbol, known in self._book.prices.items()}
+        prices = {symbol: [known.price, known.last_id, known.known_us] for symbol, known in self._market.book.prices.items()}
         self._store.set_alert_progress(self._seen_us or 0, json.dumps({"again": sorted(self._again), "prices": prices}))
         self._written = True
 
@@ -206,72 +198,9 @@ class AlertEngine:
                 if changed is not None and not changed.intersection(series.split("/")):
                     continue
                 state = self._states.get((rule.rule_id, series)) or AlertState(rule_id=rule.rule_id, series=series)
-                after, events = advance(rule, state, point, self._value(rule, series, point))
+                after, events = advance(rule, state, point, self._market.value(rule, series, point))
                 if after is not state:
                     self._keep(state, after, events)
-
-    def _value(self, rule: Rule, series: str, now_us: int) -> float | None:
-        match rule.metric:
-            case Metric.PRICE:
-                return self._book.price(series)
-            case Metric.DATA_AGE:
-                return self._book.age_s(series, now_us)
-            case Metric.RETURN:
-                return self._book.change(series, _frame(rule), rule.window or 1, now_us)
-            case Metric.VOLUME:
-                return self._book.volume(series, _frame(rule), rule.window or 1, now_us)
-            case _:
-                return self._pair_value(rule.metric, Pair.parse(series), _frame(rule), now_us)
-
-    def _pair_value(self, metric: Metric, pair: Pair, frame: Timeframe, now_us: int) -> float | None:
-        model = self._model(pair, frame, now_us)
-        if model is None:
-            return None
-        match metric:
-            case Metric.BETA:
-                return model.beta
-            case Metric.HALF_LIFE:
-                return math.inf if model.half_life is None else model.half_life
-            case Metric.EG_P:
-                return model.eg_p
-            case _:
-                return self._provisional(metric, pair, frame, model, now_us)
-
-    def _provisional(self, metric: Metric, pair: Pair, frame: Timeframe, model: ActiveModel, now_us: int) -> float | None:
-        """The value with the bar of this moment as the newest; None when a leg is silent or the window not full."""
-        try:
-            end_us = frame.bucket_us(now_us) + frame.us
-            y, x = self._book.closes(pair.y, frame, now_us), self._book.closes(pair.x, frame, now_us)
-            legs = align(*y, *x, frame.us, self._windows.max_fill, end_us=end_us)
-            # A leg that is silent for longer than may be filled has no value now, whatever the last one was.
-            if not len(legs) or int(legs.ts[-1]) + frame.us < end_us:
-                return None
-            found = signal_series(
-                legs.y,
-                legs.x,
-                model.beta,
-                scale=model.scale.value,
-                zscore_window=self._windows.zscore,
-                correlation_window=self._windows.correlation,
-            )
-        except AnalyticsError:
-            return None
-        series = {Metric.ZSCORE: found.zscore, Metric.SPREAD: found.spread, Metric.CORRELATION: found.correlation}[metric]
-        value = float(series[-1])
-        return None if math.isnan(value) else value
-
-    def _model(self, pair: Pair, frame: Timeframe, now_us: int) -> ActiveModel | None:
-        models = [model for model in self._models.get((pair, frame), ()) if model.active_from_us <= frame.bucket_us(now_us)]
-        return models[-1] if models else None
-
-    def models_changed(self, now_us: int) -> None:
-        """Read the live models of the watched pairs again."""
-        self._models = {}
-        for rule in self._rules.values():
-            if rule.facts.kind is TargetKind.PAIR and rule.enabled:
-                for series in self._series(rule):
-                    pair, frame = Pair.parse(series), _frame(rule)
-                    self._models[pair, frame] = self._store.active_models(pair, frame, since_us=now_us - frame.us)
 
     # ------------------------------------------------------------------ memory
 
@@ -279,56 +208,31 @@ class AlertEngine:
         self._rules = {rule.rule_id: rule for rule in map(Rule.from_json, self._store.rules())}
         states = map(AlertState.from_json, self._store.states())
         self._states: dict[Instance, AlertState] = {(state.rule_id, state.series): state for state in states}
-        self._book = Book(self._windows.reach)
+        self._market = Market(self._store, self._bars, self._windows)
         self._seen_us, self._again = None, set()
         progress = self._store.alert_progress()
         self._written = progress is not None
         if progress is not None:
             self._seen_us, content = progress[0], json.loads(progress[1])
             self._again = set(content["again"])
-            self._book.prices = {symbol: LastPrice(*known) for symbol, known in content["prices"].items()}
+            self._market.book.prices = {symbol: LastPrice(*known) for symbol, known in content["prices"].items()}
         self._follow()
+
+    def models_changed(self, now_us: int) -> None:
+        """Read the live models of the watched pairs again."""
+        self._market.read_models(self._rules_on(), self._series, now_us)
 
     def _follow(self) -> None:
         """Make the book keep what the rules need."""
-        rules = [rule for rule in self._rules.values() if rule.enabled]
-        watched = self._watched_symbols(rules)
-        unknown = {symbol for symbol, _ in watched}.difference(self._book.prices)
-        if unknown:
-            for symbol, price, last_id, ts_us in self._store.last_prices():
-                if symbol in unknown:
-                    self._book.prices[symbol] = LastPrice(price, last_id, ts_us)
-        reach = max((rule.window or 1 for rule in rules), default=1) + 1
-        fresh = [(symbol, frame) for symbol, frame in watched if frame is not None and self._book.follow(symbol, frame)]
-        if reach > self._book.reach:
-            self._book.reach = reach
-            fresh = self._book.followed
-        for symbol, frame in fresh:
-            self._fill(symbol, frame)
+        rules = self._rules_on()
+        longest = max((rule.window or 1 for rule in rules), default=1)
+        self._market.follow(self._watched_symbols(rules), longest=longest, now_us=self._seen_us)
         for key in [key for key in self._states if key[0] not in self._rules]:
             del self._states[key]
         self.models_changed(self._seen_us or 0)
 
-    def _fill(self, symbol: str, frame: Timeframe) -> None:
-        """Read the bars of a series from the tables."""
-        newest = max((known.known_us for known in self._book.prices.values()), default=0)
-        now_us = newest if self._seen_us is None else self._seen_us
-        # Event time may be ahead of our own clock.
-        rows = load_bars(
-            self._bars, symbol, frame, start=_time(max(self._book.start_us(frame, now_us), 0)), end=_time(now_us + frame.us + _AHEAD_US)
-        )
-        self._book.fill(symbol, frame, _book_bars(rows))
-
-    def _fill_klines(self, point: int) -> None:
-        """Read candlesticks that backfill may have fetched since; bars from trades are in the book already."""
-        followed = self._book.followed
-        for frame in {frame for _, frame in followed if frame.us >= _MINUTE_US}:
-            bars: dict[str, list[tuple[int, float, int, int]]] = {}
-            start_us = max(self._book.start_us(frame, point), 0)
-            for symbol, ts_us, close, volume in self._store.klines(frame, start_us=start_us, end_us=frame.bucket_us(point)):
-                bars.setdefault(symbol, []).append((ts_us, close, int(volume * UNIT), -1))
-            for symbol in {symbol for symbol, its in followed if its == frame}.intersection(bars):
-                self._book.fill(symbol, frame, bars[symbol])
+    def _rules_on(self) -> list[Rule]:
+        return [rule for rule in self._rules.values() if rule.enabled]
 
     def _watched_symbols(self, rules: Iterable[Rule]) -> list[tuple[str, Timeframe | None]]:
         return [(symbol, rule.timeframe) for rule in rules for series in self._series(rule) for symbol in series.split("/")]
@@ -391,38 +295,6 @@ class AlertEngine:
             _log.info("alert", extra={"rule": event.rule_id, "series": event.series, "kind": event.kind.value, "value": event.value})
 
 
-def _updates(landed: Landed, symbols: set[str]) -> list[Update]:
-    """The trades of the watched symbols, those of one grid point and one second of event time together."""
-    trades = landed.trades
-    if not len(trades):
-        return []
-    wanted = np.array([name in symbols for name in trades.symbols.names], np.bool_)[trades.symbols.codes]
-    rows = np.flatnonzero(wanted)
-    if not rows.size:
-        return []
-    grid = -(-landed.known_us[rows] // GRID_US) * GRID_US
-    seconds = trades.event_time_ms[rows] // 1_000
-    keys = np.stack([grid, trades.symbols.codes[rows].astype(np.int64), seconds], axis=1)
-    groups, inverse = np.unique(keys, axis=0, return_inverse=True)
-    qty = np.zeros(len(groups), np.int64)
-    np.add.at(qty, inverse.ravel(), np.rint(np.array([float(trades.qty[row]) for row in rows]) * UNIT).astype(np.int64))
-    # The price of a group is that of its highest id, wherever that line stands.
-    by_id = np.argsort(trades.last_id[rows], kind="stable")
-    last = np.zeros(len(groups), np.int64)
-    last[inverse.ravel()[by_id]] = rows[by_id]
-    return [
-        Update(
-            int(group[0]),
-            trades.symbols.names[int(group[1])],
-            int(group[2]) * _SECOND_US,
-            float(trades.price[int(row)]),
-            int(amount),
-            int(trades.last_id[int(row)]),
-        )
-        for group, row, amount in zip(groups, last, qty, strict=True)
-    ]
-
-
 def _seconds(start: int, points: Sequence[int], until: int) -> Iterator[int]:
     """Whole seconds behind ``start``, up to ``until``; of a stretch between two points only the first hour."""
     before = start
@@ -430,20 +302,6 @@ def _seconds(start: int, points: Sequence[int], until: int) -> Iterator[int]:
         first = (before // _SECOND_US + 1) * _SECOND_US
         yield from range(first, min(point, before + _LONGEST_CATCH_UP_US) + 1, _SECOND_US)
         before = point
-
-
-def _book_bars(rows: pl.DataFrame) -> Iterator[tuple[int, float, int, int]]:
-    """Open time, close, volume and last id of bars, as the book takes them."""
-    volumes = (int(volume * UNIT) for volume in rows["volume"])
-    ids = rows["last_id"].fill_null(-1)
-    return zip(rows["ts"].to_physical(), rows["close"].cast(pl.Float64), volumes, ids, strict=True)
-
-
-def _frame(rule: Rule) -> Timeframe:
-    if rule.timeframe is None:
-        msg = f"alert rule {rule.rule_id} has no timeframe, which {rule.facts.label} needs; give it one"
-        raise RuleError(msg)
-    return rule.timeframe
 
 
 def _finite(value: float | None) -> float | None:

@@ -129,7 +129,7 @@ def test_cuts_and_crashes_change_nothing(real_lines, make_lab, kind):
     seen = set()
 
     @given(story=slices(real_lines, clock=kind is Kind.LIVE))
-    @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck), phases=WITHOUT_SHRINKING)
+    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), phases=WITHOUT_SHRINKING)
     def hold(story):
         expected = play(make_lab(kind=kind), Story(story.lines))
         seen.update("signals" for _ in expected["signals"])
