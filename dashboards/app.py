@@ -106,6 +106,7 @@ class Dashboard:
         self._session.want(self._show_status, [STATUS])
         self._open(self._current)
         self._session.show_now()
+        pn.state.onload(self._session.arrived)
 
     # ------------------------------------------------------------------------------------------------ views
 
@@ -147,7 +148,7 @@ class Dashboard:
     # ------------------------------------------------------------------------------------------------ status
 
     def _show_status(self, _topic: Topic, status: Any) -> None:
-        self._pill.object = pill(status, self._context.profile)
+        self._pill.object = pill(status, self._context.profile, live=self._session.live)
         text = banner(status, self._context.profile)
         if text != self._banner.object:
             self._banner.object = text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from functools import partial
 from typing import Any
 
 from bokeh.document import Document
@@ -18,7 +17,8 @@ Show = Callable[[Topic, Any], None]
 class Session:
     """Values come from the hub's threads, wait for the document's event loop, and are shown there all at once.
 
-    A value that is overtaken before it was shown is never sent, so that a slow browser cannot pile up work.
+    A value that is overtaken before it was shown is never sent, so that a slow browser cannot pile up work. Between the
+    making of the page and its arrival in the browser nothing is changed: Panel may drop what changes then.
     """
 
     def __init__(self, hub: Hub, document: Document) -> None:
@@ -27,13 +27,20 @@ class Session:
         self._lock = threading.Lock()
         self._shows: dict[Topic, list[Show]] = {}
         self._waiting: dict[Topic, Any] = {}
-        self._scheduled = False
+        self._scheduled = True  # until the page has arrived
+        self._deferred: list[Callable[[], None]] = []
+        self._arrived = False
         self._open = True
 
     @property
     def open(self) -> bool:
         """Whether the tab is still there."""
         return self._open
+
+    @property
+    def live(self) -> bool:
+        """Whether the page has arrived in the browser, so that what is done there is heard here."""
+        return self._arrived
 
     @property
     def document(self) -> Document:
@@ -59,12 +66,27 @@ class Session:
 
     def show_now(self) -> None:
         """Show what is known already at once, while the page is being made: it then arrives with the page itself."""
+        self._show_waiting()
+
+    def arrived(self) -> None:
+        """The page is in the browser: from now on whatever comes is shown."""
+        with self._lock:
+            self._arrived = True
+            self._scheduled = False
+            deferred, self._deferred = self._deferred, []
         self._deliver()
+        for act in deferred:
+            act()
 
     def later(self, act: Callable[[], None]) -> None:
-        """Run something in the document's event loop; safe from any thread."""
-        if self._open:
-            self._document.add_next_tick_callback(act)
+        """Run something in the document's event loop, not before the page has arrived; safe from any thread."""
+        with self._lock:
+            if not self._open:
+                return
+            if not self._arrived:
+                self._deferred.append(act)
+                return
+        self._document.add_next_tick_callback(act)
 
     def close(self) -> None:
         """The tab has gone."""
@@ -86,16 +108,15 @@ class Session:
 
     def _deliver(self) -> None:
         with self._lock:
-            ready, self._waiting = self._waiting, {}
             self._scheduled = False
+        self._show_waiting()
+
+    def _show_waiting(self) -> None:
+        with self._lock:
+            ready, self._waiting = self._waiting, {}
         if not self._open:
             return
         with hold(self._document):
             for topic, value in ready.items():
                 for show in list(self._shows.get(topic, ())):
                     show(topic, value)
-
-
-def bound(show: Callable[..., None], *arguments: Any) -> Show:
-    """A ``Show`` of its own from a method, so that two parts of a view can want the same topic."""
-    return partial(show, *arguments)

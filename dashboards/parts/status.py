@@ -35,8 +35,8 @@ def badge(profile: Profile) -> str:
 
 
 @_styled(asset("pill.css"))
-def pill(status: Status, profile: Profile) -> str:
-    """One dot and the journal's time."""
+def pill(status: Status, profile: Profile, *, live: bool) -> str:
+    """One dot and the journal's time; ``live`` is told to whoever drives the page by program."""
     colour, word = {
         "ok": ("up", "Streaming"),
         "ended": ("accent", "Recording over"),
@@ -47,7 +47,7 @@ def pill(status: Status, profile: Profile) -> str:
     time = f"{status.clock.journal_time:%H:%M:%S}" if status.clock else "--:--:--"
     day = "" if profile.kind is Kind.LIVE or status.clock is None else f"{status.clock.journal_time:%Y-%m-%d} "
     return (
-        f'<div class="p" role="status" title="{word}; journal time {day}{time} UTC"><i class="{colour}"></i>'
+        f'<div class="p" role="status" data-live="{live}" title="{word}; journal time {day}{time} UTC"><i class="{colour}"></i>'
         f'<span class="long">{word}</span>'
         f"<span>{time} UTC</span></div>"
     )

@@ -53,7 +53,7 @@ class ExportView:
         )
         self._foot = html(css=_FOOT_CSS)
         self._meaning = html('<div class="note" style="padding:0 14px 10px"></div>')
-        self._preview = LiveTable(label="Preview", empty="<b>No rows</b>Nothing matches; widen the range or choose another symbol.")
+        self._preview = LiveTable(label="Preview", empty="Reading…")
         form = grid(
             self._table, self._symbol, self._frame, self._from, self._to,
             css=FORM_CSS, name="sw-form",
@@ -163,7 +163,8 @@ class ExportView:
         numeric = {name for name, kind in rows.schema.items() if kind.is_numeric()}
         columns = [{"title": name, "align": "right" if name in numeric else "left"} for name in rows.columns]
         listed = [{"id": str(at), "cells": [_cell(value) for value in row]} for at, row in enumerate(rows.iter_rows())]
-        self._preview.param.update(columns=columns, rows=listed)
+        nothing = "<b>No rows</b>Nothing matches; widen the range or choose another symbol."
+        self._preview.param.update(columns=columns, rows=listed, empty=nothing)
 
     def _link(self, selection: Selection, words: str) -> None:
         form = Format(self._form.value)

@@ -142,6 +142,7 @@ def tab(chromium, dashboard):
         )
         page.set_default_timeout(30_000)
         page.goto(f"{dashboard}/{query}")
+        page.locator('[data-live="True"]').wait_for(state="attached")
         return page
 
     yield SimpleNamespace(open=opened, errors=errors, outside=outside, url=dashboard)

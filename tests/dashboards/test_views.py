@@ -97,11 +97,13 @@ def test_compute_a_pair_that_nobody_configured(tab):
 
 
 def test_a_rule_is_judged_while_it_is_written_then_asked_for(tab, stage):
+    from playwright.sync_api import expect
+
     page = tab.open("?view=alerts")
     text_of(page, "Silent symbol").wait_for()
     page.get_by_label("Threshold").fill("9")
     text_of(page, "can never fire").wait_for()
-    assert page.get_by_role("button", name="Create rule").is_disabled()
+    expect(page.get_by_role("button", name="Create rule")).to_be_disabled()
     page.get_by_label("Threshold").fill("2.25")
     page.get_by_label("Name (optional)").fill("From the browser")
     page.get_by_label("Name (optional)").blur()
@@ -153,6 +155,7 @@ def test_an_export_reopens_equal_to_the_store(tab, stage, form):
     page.get_by_label("Before (UTC)").fill(f"{end:%Y-%m-%d %H:%M}")
     page.get_by_label("Before (UTC)").press("Enter")
     page.locator("a.go[href*='&to=']").wait_for()
+    page.get_by_role("cell", name="kline").first.wait_for()
     with page.expect_download() as waiting:
         page.get_by_role("link", name=f"Download {form}").click()
     content = io.BytesIO(waiting.value.path().read_bytes())
