@@ -103,8 +103,9 @@ def dashboard(stage) -> Iterator[str]:
     assert "Traceback" not in said, said
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
+    """Chromium for the tests of one file: while Playwright is open, its event loop runs in this thread and `asyncio.run` is refused."""
     if not _CHROMIUM.exists():
         pytest.skip(f"chromium is not at {_CHROMIUM}; `apt-get install chromium`")
     from playwright.sync_api import sync_playwright
