@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -10,7 +9,6 @@ import param
 from panel.custom import JSComponent
 
 from dashboards.assets import asset
-from dashboards.parts.tasks import start
 from dashboards.theme import BASE_CSS
 
 _ESM = asset("table.js")
@@ -44,6 +42,4 @@ class LiveTable(JSComponent):
     def _handle_msg(self, data: Any) -> None:
         if self._on_action is None or not isinstance(data, dict):
             return
-        asked = self._on_action(str(data.get("action")), str(data.get("id")))
-        if inspect.iscoroutine(asked):
-            start(asked)
+        self._on_action(str(data.get("action")), str(data.get("id")))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import secrets
 from datetime import UTC, datetime
+from time import sleep
 from typing import Any
 
 import panel_material_ui as pmui
@@ -226,44 +226,40 @@ class AlertsView:
         self._create.disabled = False
         return rule
 
-    async def _create_clicked(self, _event: Any) -> None:
+    def _create_clicked(self, _event: Any) -> None:
         rule = self._judge()
         if rule is not None:
-            await self._request(PutRule(rule), f"Rule “{rule.name}” is in force", self._create)
+            self._request(PutRule(rule), f"Rule “{rule.name}” is in force", self._create)
             self._name.value = ""
 
     # ------------------------------------------------------------------------------------------------ asking for changes
 
-    def _acted(self, action: str, key: str) -> Any:
+    def _acted(self, action: str, key: str) -> None:
         rule_id, _, series = key.partition("|")
         match action:
             case "ack":
-                return self._request(AcknowledgeAlert(rule_id, series, "dashboard"), f"{series} acknowledged")
+                self._request(AcknowledgeAlert(rule_id, series, "dashboard"), f"{series} acknowledged")
             case "enable" | "disable":
-                return self._request(EnableRule(rule_id, action == "enable"), f"Rule {action}d")
+                self._request(EnableRule(rule_id, action == "enable"), f"Rule {action}d")
             case "delete":
-                return self._request(DeleteRule(rule_id), "Rule deleted")
+                self._request(DeleteRule(rule_id), "Rule deleted")
             case _:
-                return None
+                pass
 
-    async def _request(self, change: Change, done: str, button: Any = None) -> None:
-        """Ask for a change and wait, off the event loop, until the warehouse says what became of it."""
+    def _request(self, change: Change, done: str, button: Any = None) -> None:
+        """Ask for a change and wait, beside the event loop, until the warehouse says what became of it."""
         if button is not None:
             button.loading = True
-        loop = asyncio.get_running_loop()
-        try:
-            outcome = await loop.run_in_executor(self._context.workers, self._ask, change)
-            kind, text = _told(outcome, done)
-        except SpreadwatchError as error:
-            kind, text = "error", str(error)
-        finally:
+
+        def told(outcome: str | None, problem: str) -> None:
             if button is not None:
                 button.loading = False
-        self._desk.session.later(lambda: self._desk.toast(kind, text))
+            kind, text = ("error", problem) if problem else _told(outcome, done)
+            self._desk.toast(kind, text)
+
+        self._desk.work(lambda: self._ask(change), told)
 
     def _ask(self, change: Change) -> str | None:
-        from time import sleep
-
         link = self._context.link
         request_id = link.use(lambda warehouse: send(warehouse, change, now=datetime.now(UTC)))
         for _ in range(_OUTCOME_TRIES):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
@@ -19,7 +18,6 @@ from dashboards.parts.choice import Segments
 from dashboards.parts.fields import FIELD
 from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.table import LiveTable
-from dashboards.parts.tasks import start
 from dashboards.theme import Palette
 from dashboards.views.view import Desk
 from pipeline.errors import SpreadwatchError
@@ -138,22 +136,16 @@ class ExportView:
         self._link(selection, "counting…")
         self._asked += 1
         asked = self._asked
-        self._desk.session.later(lambda: self._start(selection, asked))
 
-    def _start(self, selection: Selection, asked: int) -> None:
-        start(self._look(selection, asked))
+        def read(found: tuple[int, pl.DataFrame] | None, problem: str) -> None:
+            if asked != self._asked:  # something else was chosen meanwhile
+                return
+            if found is None:
+                self._link(selection, f'<span class="down">{escape(problem)}</span>')
+            else:
+                self._show(selection, *found)
 
-    async def _look(self, selection: Selection, asked: int) -> None:
-        if asked != self._asked:  # something else was chosen meanwhile
-            return
-        loop = asyncio.get_running_loop()
-        try:
-            total, rows = await loop.run_in_executor(self._context.workers, self._read, selection)
-        except SpreadwatchError as error:
-            self._desk.session.later(lambda text=str(error): self._link(selection, f'<span class="down">{escape(text)}</span>'))
-            return
-        if asked == self._asked:
-            self._desk.session.later(lambda: self._show(selection, total, rows))
+        self._desk.work(lambda: self._read(selection), read)
 
     def _read(self, selection: Selection) -> tuple[int, pl.DataFrame]:
         return self._context.link.use(lambda warehouse: (count_rows(warehouse, selection), read_rows(warehouse, selection, most=_PREVIEW)))

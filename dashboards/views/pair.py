@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -20,11 +19,9 @@ from dashboards.parts.cards import CSS, METHODS, Figures, fitted_text, tiles, ve
 from dashboards.parts.choice import Segments
 from dashboards.parts.fields import FIELD
 from dashboards.parts.html import card, grid, html, stack
-from dashboards.parts.tasks import start
 from dashboards.tables.pairs import PairNow, PairTopic
 from dashboards.theme import Palette
 from dashboards.views.view import Desk
-from pipeline.errors import SpreadwatchError
 from pipeline.model.pair import Pair
 from pipeline.model.universe import Method, Scale
 
@@ -100,7 +97,7 @@ class PairView:
         self._y.param.watch(self._legs_picked, "value")
         self._x.param.watch(self._legs_picked, "value")
         self._frame.param.watch(self._pair_changed, "value")
-        self._button.on_click(self._compute_clicked)
+        self._button.on_click(self._compute)
 
     # ------------------------------------------------------------------------------------------------ the tab
 
@@ -201,20 +198,14 @@ class PairView:
         self.shown()
         self._desk.remember(self.state())
         if self._pair is not None and not configured:
-            self._desk.session.later(self._start_compute)
+            self._desk.session.later(self._compute)
 
     def _switched(self, _value: str) -> None:
         self._draw()
 
     # ------------------------------------------------------------------------------------------------ computing
 
-    async def _compute_clicked(self, _event: Any) -> None:
-        await self._compute()
-
-    def _start_compute(self) -> None:
-        start(self._compute())
-
-    async def _compute(self) -> None:
+    def _compute(self, _event: Any = None) -> None:
         pair = self._pair
         if pair is None or self._busy:
             return
@@ -233,12 +224,7 @@ class PairView:
         )
         self._busy = True
         self._button.loading = True
-        try:
-            done = await asyncio.get_running_loop().run_in_executor(self._context.workers, self._run, order)
-        except SpreadwatchError as error:
-            self._desk.session.later(lambda text=str(error): self._finished(None, text))
-        else:
-            self._desk.session.later(lambda: self._finished(done, ""))
+        self._desk.work(lambda: self._run(order), self._finished)
 
     def _run(self, order: Order) -> Computed:
         return self._context.link.use(lambda warehouse: compute(warehouse, order, now=datetime.now(UTC)))

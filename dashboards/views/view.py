@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from panel.viewable import Viewable
 
 from dashboards.link import Link
 from dashboards.session import Session
 from dashboards.theme import Palette
+from pipeline.errors import SpreadwatchError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 from pipeline.model.universe import PairSpec, Universe
 from pipeline.profile import Profile, read_universe
 from pipeline.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +75,22 @@ class Desk:
     """Shows a short message: kind (``success``, ``error``, ``info``) and text."""
     query: dict[str, str] = field(default_factory=dict)
     """What the address said when the page was opened."""
+
+    def work(self, do: Callable[[], T], done: Callable[[T | None, str], None]) -> None:
+        """Run ``do`` beside the event loop, then ``done`` in it, with its value, or with None and what went wrong in words."""
+        session = self.session
+
+        def finished(future: Future[T]) -> None:
+            error = future.exception()
+            if error is None:
+                session.later(lambda: done(future.result(), ""))
+                return
+            if not isinstance(error, SpreadwatchError):
+                _log.error("work for a page failed", exc_info=error)
+            text = str(error) or type(error).__name__
+            session.later(lambda: done(None, text))
+
+        self.context.workers.submit(do).add_done_callback(finished)
 
 
 class View(Protocol):
