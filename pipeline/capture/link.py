@@ -43,7 +43,8 @@ class Link:
         self._intake = intake
         self._session = session
         self._wake = asyncio.Event()
-        self._counted: dict[str, int] = {}
+        # What came before this connection says nothing about it: counting from nought would calm the watchdog of a stream that is silent.
+        self._counted = {name: seen.n for name, seen in intake.seen().items()}
         self._driver = asyncio.create_task(self._drive())
         self._receiver = asyncio.create_task(self._receive())
 
@@ -128,7 +129,7 @@ class Link:
     async def _act(self) -> None:
         now = time.monotonic()
         for name, seen in self._intake.seen().items():
-            if self._counted.get(name) != seen.n:
+            if self._counted.get(name, 0) != seen.n:
                 self._counted[name] = seen.n
                 self._session.seen(name, now)
         for action in self._session.poll(now):
