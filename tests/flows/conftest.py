@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib.util
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -78,3 +81,41 @@ def serve_warehouse(market: ModuleType) -> Iterator[Callable[[Profile], LocalWar
     yield serve
     for end in reversed(ends):
         end()
+
+
+@pytest.fixture(scope="session")
+def venue_url() -> Iterator[str]:
+    """REST base of a simulator."""
+    from pipeline.simulator import SimulatorConfig, serve
+
+    ports, listening = [], threading.Event()
+    loop, stop = asyncio.new_event_loop(), asyncio.Event()
+    config = SimulatorConfig(port=0)
+    thread = threading.Thread(
+        target=lambda: loop.run_until_complete(serve(config, stop, ready=lambda port: (ports.append(port), listening.set()))), daemon=True
+    )
+    thread.start()
+    assert listening.wait(30)
+    yield f"http://127.0.0.1:{ports[0]}"
+    loop.call_soon_threadsafe(stop.set)
+    thread.join(10)
+    loop.close()
+
+
+@pytest.fixture
+def newest_artifact():
+    """The newest artifact under a key."""
+
+    def newest(key: str) -> Any:
+        from prefect.client.orchestration import get_client
+
+        async def read() -> Any:
+            from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
+
+            async with get_client() as client:
+                found = await client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])), limit=50)
+                return max(found, key=lambda artifact: artifact.created)
+
+        return asyncio.run(read())
+
+    return newest
