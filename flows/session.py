@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
+from uuid import UUID
 
 from prefect import get_run_logger, task
-from prefect.artifacts import create_table_artifact
+from prefect.artifacts import create_progress_artifact, create_table_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
 from prefect.runtime import flow_run
 
 from pipeline.cli.process import effective_settings
-from pipeline.errors import RateLimited, VenueUnavailable, WarehouseUnavailable
+from pipeline.errors import RateLimited, RunError, VenueUnavailable, WarehouseUnavailable
 from pipeline.jobs.turn import turn
 from pipeline.profile import Profile, load_profile
 from pipeline.settings import Settings, settings
@@ -27,6 +29,7 @@ R = TypeVar("R")
 
 _RETRYABLE = (WarehouseUnavailable, VenueUnavailable, RateLimited)
 _RETRY_DELAYS_S = [2.0, 8.0, 30.0]
+_QUICK_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,12 +41,14 @@ class Session:
         settings: as they hold for the profile.
         warehouse: its running warehouse, as a writer.
         now: the time of the run.
+        run: the run's name, for the ledger of partitions.
     """
 
     profile: Profile
     settings: Settings
     warehouse: Warehouse
     now: datetime
+    run: str
 
 
 def here() -> tuple[Profile, Settings]:
@@ -81,7 +86,7 @@ def session(job: str) -> Iterator[Session]:
     profile, chosen = here()
     # Never the file itself: the warehouse may be restarting, and would find it taken.
     with turn(profile, job), connect(profile, Role.WRITER) as warehouse:
-        yield Session(profile, chosen, warehouse, datetime.now(UTC))
+        yield Session(profile, chosen, warehouse, datetime.now(UTC), f"{flow_run.flow_name}:{flow_run.name or flow_run.id or job}")
 
 
 def is_retryable(_task: object, _run: object, state: Any) -> bool:
@@ -119,3 +124,30 @@ def tell(key: str, summary: str, rows: Sequence[dict[str, Any]]) -> None:
     """Say what was done: a line in the run's log, and a table artifact."""
     get_run_logger().info(summary)
     create_table_artifact(key=key, table=[dict(row) for row in rows], description=summary)
+
+
+def progress(description: str) -> Callable[[int, int], None]:
+    """Something to call with how much is done and how much there is: it moves a bar in the UI, at most once a second."""
+    started = time.monotonic()
+    shown: list[tuple[UUID, float]] = []
+
+    def moved(done: int, of: int) -> None:
+        now = time.monotonic()
+        share = 100.0 * done / of if of else 100.0
+        if not shown:
+            if done < of and now - started < _QUICK_S:
+                return  # what is done at once needs no bar
+            shown.append((_artifact_id(create_progress_artifact(share, description=description)), now))
+        elif done >= of or now - shown[-1][1] >= 1.0:
+            shown[-1] = (shown[-1][0], now)
+            update_progress_artifact(shown[-1][0], share)
+
+    return moved
+
+
+def _artifact_id(made: object) -> UUID:
+    """The id that Prefect's function, which is typed for both worlds, returns in ours."""
+    if not isinstance(made, UUID):
+        msg = f"Prefect gave {made!r} for a progress artifact; expected its id"
+        raise RunError(msg)
+    return made

@@ -17,7 +17,9 @@ _SAVE = statement(
     sql="""
     DELETE FROM klines k USING stage_klines s
     WHERE s.batch = '{batch}' AND k.symbol = s.symbol AND k.timeframe = s.timeframe AND k.ts = s.ts;
-    INSERT INTO klines BY NAME SELECT * EXCLUDE (batch) FROM stage_klines WHERE batch = '{batch}'
+    INSERT INTO klines BY NAME SELECT * EXCLUDE (batch) FROM stage_klines WHERE batch = '{batch}';
+    INSERT INTO kline_marks SELECT nextval('kline_mark_numbers'), symbol, timeframe, min(ts), max(ts)
+    FROM stage_klines WHERE batch = '{batch}' GROUP BY symbol, timeframe
     """,
 )
 
