@@ -168,6 +168,7 @@ def publish_universe(profile: Profile, universe: Universe) -> None:
     content = {
         "version": universe.version,
         "symbols": list(universe.symbols),
+        "uploaded": list(universe.uploaded),
         "pairs": [
             {"pair": str(spec.pair), "method": spec.method.value, "lookback": spec.lookback, "scale": spec.scale.value}
             for spec in universe.pairs
@@ -185,7 +186,7 @@ def read_universe(profile: Profile) -> Universe | None:
     pairs = tuple(
         PairSpec(Pair.parse(spec["pair"]), Method(spec["method"]), spec["lookback"], Scale(spec["scale"])) for spec in content["pairs"]
     )
-    return Universe(tuple(content["symbols"]), pairs, content["version"])
+    return Universe(tuple(content["symbols"]), pairs, content["version"], tuple(content.get("uploaded", ())))
 
 
 def write_atomically(path: Path, text: str, *, mode: int = 0o644) -> None:

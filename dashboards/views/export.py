@@ -38,7 +38,7 @@ class ExportView:
         self._context = desk.context
         self._asked = 0
         universe = self._context.universe
-        self._symbols = list(universe.symbols)
+        self._symbols = list(universe.known)
         self._pairs = [str(spec.pair) for spec in universe.pairs]
         self._table = pmui.Select(label="Table", options=list(TABLES), value="bars", **FIELD)
         self._symbol = pmui.Select(label="Symbol", options=[_ALL, *self._symbols], value=self._symbols[0], **FIELD)

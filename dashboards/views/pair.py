@@ -51,7 +51,7 @@ class PairView:
         self._problem = ""
         self._busy = False
         self._setting = False
-        symbols = list(universe.symbols)
+        symbols = list(universe.known)
         first = universe.pairs[0].pair if universe.pairs else Pair(symbols[1 % len(symbols)], symbols[0])
         spec = self._specs.get(first)
         frame = "1m" if "1m" in self._timeframes else next(iter(self._timeframes))

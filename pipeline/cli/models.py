@@ -93,7 +93,7 @@ def screen(*, profile_name: str | None, timeframe: str, lookback: int, symbols: 
     with open_warehouse(profile, Role.READER) as warehouse:
         found = screen_symbols(
             warehouse,
-            chosen_symbols(symbols or None, published_universe(profile)),
+            chosen_symbols(symbols or None, published_universe(profile), uploaded=True),
             Timeframe.parse(timeframe),
             lookback=lookback,
             max_fill=chosen.max_fill,

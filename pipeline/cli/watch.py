@@ -31,6 +31,8 @@ def universe_list(*, profile_name: str | None) -> None:
 
     found = published_universe(existing_profile(profile_name))
     click.echo(f"symbols ({len(found.symbols)}): {', '.join(found.symbols)}")
+    if found.uploaded:
+        click.echo(f"uploaded ({len(found.uploaded)}): {', '.join(found.uploaded)}")
     click.echo(f"pairs ({len(found.pairs)}):")
     for spec in found.pairs:
         click.echo(f"  {spec.pair!s:<24} {spec.method.value}, {spec.lookback} bars, {spec.scale.value}")

@@ -44,16 +44,20 @@ def published_universe(profile: Profile) -> Universe:
     return universe
 
 
-def chosen_symbols(names: Sequence[str] | None, universe: Universe) -> tuple[str, ...]:
-    """The universe's symbols, or those named, which must be among them.
+def chosen_symbols(names: Sequence[str] | None, universe: Universe, *, uploaded: bool = False) -> tuple[str, ...]:
+    """The universe's symbols, or those named, which must be among them; ``uploaded``: those that a user brought as well.
 
     Raises:
         UsageError: when a name is no symbol, or is not in the universe.
     """
+    there = universe.known if uploaded else universe.symbols
     if names is None:
-        return universe.symbols
+        return there
     wanted = tuple(dict.fromkeys(parse_symbol(name) for name in names))
-    missing = [symbol for symbol in wanted if symbol not in universe.symbols]
+    missing = [symbol for symbol in wanted if symbol not in there]
+    if missing and missing[0] in universe.uploaded:
+        msg = f"symbol {missing[0]} holds uploaded data, which the exchange does not have; upload a file of it instead"
+        raise UsageError(msg)
     if missing:
         msg = f"symbol {missing[0]} is not in the universe; add it first: `spreadwatch universe add {missing[0]}`"
         raise UsageError(msg)

@@ -134,12 +134,12 @@ class LiveStore:
 
     def universe(self) -> Universe | None:
         """The universe as last committed; None in a new database."""
-        row = self._connection.execute("SELECT version, symbols, pairs FROM universe").fetchone()
+        row = self._connection.execute("SELECT version, symbols, pairs, uploaded FROM universe").fetchone()
         if row is None:
             return None
-        version, symbols, pairs = row
+        version, symbols, pairs, uploaded = row
         specs = tuple(PairSpec(Pair.parse(pair["pair"]), Method(pair["method"]), pair["lookback"], Scale(pair["scale"])) for pair in pairs)
-        return Universe(tuple(symbols), specs, version)
+        return Universe(tuple(symbols), specs, version, tuple(uploaded or ()))
 
     def set_universe(self, universe: Universe) -> None:
         """Replace the universe."""
@@ -148,7 +148,10 @@ class LiveStore:
             for spec in universe.pairs
         ]
         self._connection.execute("DELETE FROM universe")
-        self._connection.execute("INSERT INTO universe VALUES (?, ?, ?)", [universe.version, list(universe.symbols), pairs])
+        self._connection.execute(
+            "INSERT INTO universe (version, symbols, pairs, uploaded) VALUES (?, ?, ?, ?)",
+            [universe.version, list(universe.symbols), pairs, list(universe.uploaded)],
+        )
 
     def waiting_requests(self) -> list[StoredRequest]:
         """Requests that nobody has taken yet, oldest first."""
@@ -215,10 +218,10 @@ class LiveStore:
         ).fetchall()
 
     def klines(self, timeframe: Timeframe, *, start_us: int, end_us: int) -> list[tuple[str, int, float, Decimal]]:
-        """Closed candlesticks of every symbol with ``start <= ts < end``: symbol, open time (microseconds), close, volume."""
+        """Closed candlesticks of every symbol with ``start <= ts < end``: symbol, open time (microseconds), close, volume (0: unknown)."""
         return self._connection.execute(
-            """SELECT symbol, epoch_us(ts), CAST(close AS DOUBLE), volume FROM klines
-               WHERE closed AND trades > 0 AND timeframe = ? AND ts >= make_timestamptz(?) AND ts < make_timestamptz(?)""",
+            """SELECT symbol, epoch_us(ts), CAST(close AS DOUBLE), coalesce(volume, 0) FROM klines
+               WHERE closed AND coalesce(trades, 1) > 0 AND timeframe = ? AND ts >= make_timestamptz(?) AND ts < make_timestamptz(?)""",
             [timeframe.name, start_us, end_us],
         ).fetchall()
 

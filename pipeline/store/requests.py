@@ -7,7 +7,7 @@ landing transactions, writes it into the journal, and says in ``request_log`` wh
     rule.delete           {"rule_id": ...}
     rule.enable           {"rule_id": ..., "enabled": true}
     alert.ack             {"rule_id": ..., "series": ..., "by": ...}
-    universe.add_symbol   {"symbol": ...}
+    universe.add_symbol   {"symbol": ..., "uploaded": true}   uploaded: a user's own data, nothing to subscribe to; false when left out
     universe.remove_symbol {"symbol": ...}
     universe.add_pair     {"pair": "Y/X", "method": ..., "lookback": ..., "scale": ...}
     universe.remove_pair  {"pair": "Y/X"}
@@ -79,9 +79,10 @@ class AcknowledgeAlert:
 
 @dataclass(frozen=True, slots=True)
 class AddSymbol:
-    """Follow a symbol."""
+    """Follow a symbol; an uploaded one is made known without being followed."""
 
     symbol: str
+    uploaded: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +120,8 @@ def describe_change(change: Change) -> tuple[RequestKind, dict[str, object]]:
             return RequestKind.RULE_ENABLE, {"rule_id": rule_id, "enabled": enabled}
         case AcknowledgeAlert(rule_id, series, by):
             return RequestKind.ALERT_ACK, {"rule_id": rule_id, "series": series, "by": by}
-        case AddSymbol(symbol):
-            return RequestKind.ADD_SYMBOL, {"symbol": symbol}
+        case AddSymbol(symbol, uploaded):
+            return RequestKind.ADD_SYMBOL, {"symbol": symbol} | ({"uploaded": True} if uploaded else {})
         case RemoveSymbol(symbol):
             return RequestKind.REMOVE_SYMBOL, {"symbol": symbol}
         case AddPair(spec):
@@ -222,7 +223,9 @@ _PARSERS: Mapping[RequestKind, Callable[[Mapping[str, object]], Change]] = {
     RequestKind.RULE_DELETE: lambda content: DeleteRule(_text(content, "rule_id")),
     RequestKind.RULE_ENABLE: lambda content: EnableRule(_text(content, "rule_id"), _truth(content, "enabled")),
     RequestKind.ALERT_ACK: lambda content: AcknowledgeAlert(_text(content, "rule_id"), _text(content, "series"), _text(content, "by")),
-    RequestKind.ADD_SYMBOL: lambda content: AddSymbol(parse_symbol(_text(content, "symbol"))),
+    RequestKind.ADD_SYMBOL: lambda content: AddSymbol(
+        parse_symbol(_text(content, "symbol")), _truth(content, "uploaded") if "uploaded" in content else False
+    ),
     RequestKind.REMOVE_SYMBOL: lambda content: RemoveSymbol(parse_symbol(_text(content, "symbol"))),
     RequestKind.ADD_PAIR: _pair_spec,
     RequestKind.REMOVE_PAIR: lambda content: RemovePair(Pair.parse(_text(content, "pair"))),

@@ -134,24 +134,34 @@ def changed_universe(universe: Universe, change: AddSymbol | RemoveSymbol | AddP
     Raises:
         UsageError: when a pair still needs the symbol to be removed, or what is to be removed is not there.
     """
-    symbols, pairs = universe.symbols, universe.pairs
+    symbols, pairs, uploaded = universe.symbols, universe.pairs, universe.uploaded
     match change:
+        case AddSymbol(symbol, uploaded=True):
+            if symbol in symbols:
+                msg = f"symbol {symbol} is followed at the venue; upload under another name, or remove it from the universe first"
+                raise UsageError(msg)
+            uploaded = (*uploaded, symbol) if symbol not in uploaded else uploaded
         case AddSymbol(symbol):
+            if symbol in uploaded:
+                msg = f"symbol {symbol} holds data that was uploaded; no venue feeds it, so it cannot be followed"
+                raise UsageError(msg)
             symbols = (*symbols, symbol) if symbol not in symbols else symbols
         case RemoveSymbol(symbol):
-            if symbol not in symbols:
+            if symbol not in universe.known:
                 msg = f"symbol {symbol} is not followed; `spreadwatch universe list` shows those that are"
                 raise UsageError(msg)
             symbols = tuple(kept for kept in symbols if kept != symbol)
+            uploaded = tuple(kept for kept in uploaded if kept != symbol)
         case AddPair(spec):
-            symbols = tuple(dict.fromkeys((*symbols, spec.pair.y, spec.pair.x)))
+            followed = (leg for leg in (spec.pair.y, spec.pair.x) if leg not in uploaded)
+            symbols = tuple(dict.fromkeys((*symbols, *followed)))
             pairs = (*_without(pairs, spec.pair), spec)
         case RemovePair(pair):
             if len(_without(pairs, pair)) == len(pairs):
                 msg = f"pair {pair} is not modelled; `spreadwatch universe list` shows those that are"
                 raise UsageError(msg)
             pairs = _without(pairs, pair)
-    return replace(universe, symbols=symbols, pairs=pairs, version=universe.version + 1)
+    return replace(universe, symbols=symbols, pairs=pairs, uploaded=uploaded, version=universe.version + 1)
 
 
 def _without(pairs: tuple[PairSpec, ...], pair: Pair) -> tuple[PairSpec, ...]:
