@@ -10,8 +10,8 @@ from typing import Self
 
 import httpx
 
-from pipeline.errors import RateLimited, VenueUnavailable
-from pipeline.model.event import Kline
+from pipeline.errors import RateLimited, UsageError, VenueUnavailable
+from pipeline.model.event import Kline, Trade
 from pipeline.venues import Request, Venue, venue
 
 _log = logging.getLogger(__name__)
@@ -99,6 +99,42 @@ class VenueRest:
         """At most ``limit`` candlesticks that open from ``start_ms`` to ``end_ms`` inclusive, oldest first; closed by ``now_ms`` or not."""
         body = self.get(self._venue.klines(symbol, interval, start_ms, end_ms, limit))
         return self._venue.parse_klines(body, symbol, interval, now_ms)
+
+    def agg_trades(
+        self,
+        symbol: str,
+        *,
+        from_id: int | None = None,
+        start_ms: int | None = None,
+        end_ms: int | None = None,
+        limit: int = 1_000,
+    ) -> list[Trade]:
+        """At most ``limit`` aggregate trades, oldest first, of the past 48 h: from an id on (inclusive), or of a window.
+
+        What arrives here is what the venue still has: an empty list says that there is nothing, not that it was not asked.
+        The receive time of the trades is now; ``encode_trade`` of the venue makes journal lines of them.
+
+        Args:
+            symbol: of the venue.
+            from_id: first id; not together with times.
+            start_ms: first time of the window, inclusive, in milliseconds since the epoch.
+            end_ms: last time, inclusive, less than an hour after ``start_ms``.
+            limit: at most 1,000.
+
+        Raises:
+            UsageError: when neither an id nor both times are given, or all of them.
+            BadRequest: when the venue refuses, as it does for what is older than 48 h.
+            VenueError: see :meth:`get`.
+            MalformedMessage: when the answer is not of the documented form.
+        """
+        if (from_id is None) == (start_ms is None or end_ms is None) or (from_id is not None and (start_ms, end_ms) != (None, None)):
+            msg = "trades are asked for by from_id, or by start_ms and end_ms; give one of the two"
+            raise UsageError(msg)
+        if from_id is not None:
+            request = self._venue.agg_trades_from(symbol, from_id, limit)
+        else:
+            request = self._venue.agg_trades_between(symbol, start_ms or 0, end_ms or 0, limit)
+        return self._venue.parse_agg_trades(self.get(request), symbol, time.time_ns())
 
     def _once(self, request: Request) -> bytes:
         url = self._base_url + request.path

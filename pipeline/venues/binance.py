@@ -40,6 +40,7 @@ __all__ = [
     "PUBLIC",
     "agg_trades_between",
     "agg_trades_from",
+    "aggregate_trade_line",
     "aggtrade_stream",
     "classify_status",
     "continuous_klines",
@@ -148,7 +149,38 @@ def _command(method: str, streams: Sequence[str], request_id: int) -> str:
 
 def encode_trade(trade: Trade) -> bytes:
     """A trade as the bare stream message that decodes to it: how trades fetched by REST enter the journal."""
-    common = {"s": trade.symbol, "p": trade.price, "q": trade.qty, "T": trade.event_time_ms, "m": trade.buyer_is_maker}
     if trade.kind is TradeKind.AGGREGATE:
-        return msgspec.json.encode({"e": "aggTrade", "a": trade.trade_id, "f": trade.first_id, "l": trade.last_id, **common})
+        return aggregate_trade_line(
+            trade.symbol,
+            trade.trade_id,
+            trade.price,
+            trade.qty,
+            first_id=trade.first_id,
+            last_id=trade.last_id,
+            time_ms=trade.event_time_ms,
+            buyer_is_maker=trade.buyer_is_maker,
+        )
+    common = {"s": trade.symbol, "p": trade.price, "q": trade.qty, "T": trade.event_time_ms, "m": trade.buyer_is_maker}
     return msgspec.json.encode({"e": "trade", "t": trade.trade_id, "X": "MARKET" if trade.market else "NA", **common})
+
+
+def aggregate_trade_line(
+    symbol: str,
+    trade_id: int,
+    price: str,
+    qty: str,
+    *,
+    first_id: int,
+    last_id: int,
+    time_ms: int,
+    buyer_is_maker: bool,
+) -> bytes:
+    """One aggregate trade, as REST or an archive tells it, as the bare stream message that enters the journal.
+
+    Written out, since an archive has millions of them: symbol and amounts must have been checked before (`plain.require_symbol`,
+    `plain.require_price`). There is no push time (``E``) in it, for nobody pushed it.
+    """
+    maker = "true" if buyer_is_maker else "false"
+    return (
+        f'{{"e":"aggTrade","s":"{symbol}","a":{trade_id},"p":"{price}","q":"{qty}","f":{first_id},"l":{last_id},"T":{time_ms},"m":{maker}}}'
+    ).encode()

@@ -77,6 +77,9 @@ class Venue(Protocol):
     def agg_trades_from(self, symbol: str, from_id: int, limit: int = ...) -> Request:
         """Ask for trades from an id on."""
 
+    def agg_trades_between(self, symbol: str, start_ms: int, end_ms: int, limit: int = ...) -> Request:
+        """Ask for trades of a window, both ends inclusive."""
+
     def parse_agg_trades(self, body: bytes, symbol: str, recv_ns: int) -> list[Trade]:
         """The trades."""
 

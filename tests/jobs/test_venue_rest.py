@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipeline.errors import BadRequest, RateLimited, RegionBlocked, VenueUnavailable
+from pipeline.errors import BadRequest, RateLimited, RegionBlocked, UsageError, VenueUnavailable
 from pipeline.jobs import venue_rest
 from pipeline.jobs.venue_rest import VenueRest
 from pipeline.venues import venue
@@ -108,3 +108,19 @@ def test_the_budget_of_the_minute_is_kept(monkeypatch):
         assert pauses == []
         rest.get(BINANCE.klines("BTCUSDT", "1m", 0, 1, 1_000))
     assert pauses == [pytest.approx(20.05)]
+
+
+def test_trades_come_by_window_and_by_id_and_go_into_the_journal_as_they_are(venue_url):
+    end = time.time_ns() // 1_000_000 - 60_000
+    with VenueRest(venue_url) as rest:
+        window = rest.agg_trades("BTCUSDT", start_ms=end - 60_000, end_ms=end, limit=50)
+        again = rest.agg_trades("BTCUSDT", from_id=window[0].trade_id, limit=50)
+        ids = [trade.trade_id for trade in window]
+        assert ids == list(range(ids[0], ids[0] + 50)) == [trade.trade_id for trade in again]
+        assert [(trade.price, trade.event_time_ms) for trade in window] == [(trade.price, trade.event_time_ms) for trade in again]
+        assert [BINANCE.decode(BINANCE.encode_trade(trade), trade.recv_ns) for trade in window] == window
+        with pytest.raises(BadRequest, match="2 days"):
+            rest.agg_trades("BTCUSDT", start_ms=end - 49 * 3_600_000, end_ms=end - 49 * 3_600_000 + 1)
+        for times in ({}, {"start_ms": 1}, {"from_id": 1, "start_ms": 1, "end_ms": 2}):
+            with pytest.raises(UsageError, match="from_id, or by start_ms and end_ms"):
+                rest.agg_trades("BTCUSDT", **times)

@@ -186,6 +186,7 @@ TRADES = st.builds(
 @given(st.lists(TRADES, max_size=4))
 def test_encoded_trades_decode_to_themselves(trades: list[Trade]):
     assert [decode(encode_trade(trade), 9) for trade in trades] == trades
+    assert not any(b" " in encode_trade(trade) for trade in trades)
     assert list(agree(b"".join(b"9 " + encode_trade(trade) + b"\n" for trade in trades)).trades.events()) == trades
 
 
