@@ -8,7 +8,9 @@
     ├── DataError                  data that cannot be used as it is
     │   ├── MalformedMessage       one venue message that does not decode
     │   ├── RecordingError         a recording that cannot be read
-    │   └── ProvenanceError        data of one kind offered to a profile of another
+    │   ├── UploadError            a user's own file that cannot be used as a symbol
+    │   ├── ProvenanceError        data of one kind offered to a profile of another
+    │   └── QualityError           data that fails a check of severity error
     ├── AnalyticsError             a statistic is not defined for this input
     │   ├── TooShort               fewer observations than the statistic needs
     │   ├── NotFinite              NaN or infinity where every value must be finite
@@ -72,8 +74,16 @@ class RecordingError(DataError):
     """A recording that cannot be read."""
 
 
+class UploadError(DataError):
+    """A user's own file that cannot be used as a symbol."""
+
+
 class ProvenanceError(DataError):
     """Data of one kind offered to a profile of another kind."""
+
+
+class QualityError(DataError):
+    """Data that fails a check of severity error; what was found has been saved."""
 
 
 class AnalyticsError(SpreadwatchError):

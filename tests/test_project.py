@@ -15,7 +15,7 @@ import pytest
 from pipeline import __version__, errors
 
 ROOT = Path(__file__).parents[1]
-PURE = ("venues", "bars", "analytics", "alerts", "model")
+PURE = ("venues", "bars", "analytics", "alerts", "quality", "model")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
