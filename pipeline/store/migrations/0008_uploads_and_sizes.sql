@@ -1,5 +1,7 @@
 -- Symbols whose data a user has uploaded: analysed like the others, but the venue does not feed them, so nobody subscribes to them.
-ALTER TABLE universe ADD COLUMN uploaded VARCHAR[] DEFAULT ([]::VARCHAR[]);
+-- No default: one that calls a function cannot be bound by a client that attaches over Quack.
+ALTER TABLE universe ADD COLUMN uploaded VARCHAR[];
+UPDATE universe SET uploaded = [];
 
 -- A user's own bars may come without volumes: unknown, not zero.
 ALTER TABLE klines ALTER COLUMN volume DROP NOT NULL;
