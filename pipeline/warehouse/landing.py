@@ -24,7 +24,11 @@ CONTROL = "control"
 """The journal source of what people asked for and of models that went live."""
 REPAIR = "repair"
 """The journal source of refilled trades, and of verdicts on gaps."""
+UPLOAD = "upload"
+"""The journal source of trades of a user's own symbols."""
 _OWN_SOURCES = frozenset({CONTROL, REPAIR})
+_TIMELESS_SOURCES = frozenset({CONTROL, REPAIR, UPLOAD, "backfill"})
+"""They bring trades of the past, which say nothing about how late it is now."""
 
 _UTC_US = pa.timestamp("us", tz="UTC")
 _SECOND_US = 1_000_000
@@ -134,6 +138,11 @@ class Lander:
         lines = ledger.offsets[source].lines if source in ledger.offsets else 0
         ledger.offsets[source] = Offset(position.seq, position.offset, lines + batch.lines)
         ledger.clock = clock
+        if source == UPLOAD:
+            # Nobody can be asked for what a user's file does not have.
+            for change in changes:
+                if change.state == OPEN:
+                    self.settle_gap(change.gap.gap_id, "unrecoverable", now_us, "not in the uploaded file")
         self._store.set_offset(source, ledger.offsets[source])
         self._store.count(source, counts)
         if batch.samples:
@@ -223,7 +232,9 @@ class Lander:
     def _moved_clock(self, before: JournalClock, source: str, batch: Batch, trades: TradeColumns, commit_no: int) -> JournalClock:
         ended = before.ended
         time_us = before.time_us
-        if self._recorded:
+        if source in _TIMELESS_SOURCES:
+            pass
+        elif self._recorded:
             ends = [line for line, _, event in batch.others if isinstance(event, End)]
             if len(trades):
                 ended = False
@@ -236,7 +247,9 @@ class Lander:
 
     def _known_us(self, before: JournalClock, source: str, trades: TradeColumns) -> NDArray[np.int64]:
         """Journal time at the line of each trade, so that where a batch begins and ends changes nothing."""
-        if self._recorded:
+        if source in _TIMELESS_SOURCES:
+            times = np.full(len(trades), before.time_us, np.int64)
+        elif self._recorded:
             times = trades.event_time_ms * 1_000
         elif source == CAPTURE:
             times = trades.recv_ns // 1_000
