@@ -46,6 +46,7 @@ def plans(settings: Settings) -> tuple[Plan, ...]:
     from flows.liquidity import liquidity
     from flows.report import report
     from flows.resample import resample
+    from flows.screen import screen
 
     return (
         # The minutes around the start are candlesticks only a while later.
@@ -53,7 +54,8 @@ def plans(settings: Settings) -> tuple[Plan, ...]:
         Plan(resample, settings.resample_every_s, 5, first_s=2),
         Plan(fit_pairs, settings.fit_every_s, 15, first_s=20),
         Plan(liquidity, settings.liquidity_every_s, 30, first_s=25),
-        Plan(report, settings.report_every_s, 50, first_s=40),
+        Plan(screen, settings.screen_every_s, 35, first_s=30),
+        Plan(report, settings.report_every_s, 50, first_s=45),
     )
 
 

@@ -24,6 +24,7 @@ PRELOADED = (
     "flows.liquidity",
     "flows.backfill",
     "flows.report",
+    "flows.screen",
     "fastapi.encoders",
     "numba",
     "pyarrow.dataset",

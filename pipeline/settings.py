@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     ws_market_url: str = Field("wss://fstream.binance.com/market", description="WebSocket base of trades and klines.")
     ws_public_url: str = Field("wss://fstream.binance.com/public", description="WebSocket base of book tickers.")
     rest_url: str = Field("https://fapi.binance.com", description="REST base of the venue.")
+    archive_url: str = Field("https://data.binance.vision", description="Base of the venue's archive of daily and monthly files.")
     reconnect_max_s: float = Field(30.0, gt=0, description="Longest pause between two connection attempts, in seconds.")
     connection_hours: float = Field(23.0, gt=0, le=24, description="Planned life of a venue connection; the venue ends it after 24 h.")
     stale_after_s: float = Field(30.0, gt=0, description="Silence of a stream after which it is subscribed anew, in seconds.")
@@ -79,7 +80,14 @@ class Settings(BaseSettings):
     fit_every_s: int = Field(60, ge=60, description="Schedule of the fit_pairs flow, in seconds.")
     liquidity_every_s: int = Field(300, ge=60, description="Schedule of the liquidity flow, in seconds.")
     backfill_every_s: int = Field(3_600, ge=60, description="Schedule of the backfill flow, in seconds.")
+    screen_every_s: int = Field(3_600, ge=60, description="Schedule of the screen flow, in seconds.")
+    screen_keep: int = Field(72, ge=1, le=100_000, description="Newest screens of each timeframe that are kept.")
     report_every_s: int = Field(3_600, ge=60, description="Schedule of the report flow, in seconds.")
+    report_keep: int = Field(168, ge=1, le=100_000, description="Newest reports that are kept; older ones are deleted.")
+    report_deliver: bool = Field(False, description="Tell of each scheduled report over webhook_url and alert_callback.")
+    prefect_password: SecretStr | None = Field(
+        None, min_length=8, description="Password of the Prefect UI and API (user `spreadwatch`); open to this machine when unset."
+    )
 
     webhook_url: SecretStr | None = Field(None, description="Alert events are POSTed here as JSON.")
     webhook_secret: SecretStr | None = Field(None, description="Key of the HMAC-SHA256 that signs each webhook request.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import numpy as np
 import polars as pl
@@ -11,10 +13,75 @@ import polars as pl
 from pipeline.analytics.screen import PairOutcome, screen_pairs
 from pipeline.errors import TooShort, UsageError
 from pipeline.model.timeframe import Timeframe
+from pipeline.settings import Settings
 from pipeline.store.bars import load_last_bars
+from pipeline.store.partitions import Made, put_partitions
 from pipeline.store.protocol import Warehouse
+from pipeline.store.screens import is_known_screen, load_screen, prune_screens, save_screen
+
+SHORTEST, LONGEST = 60, 100_000
+"""Bounds of a screen's lookback, in bars."""
 
 _MINIMUM_ROWS = 30
+_MINUTE_S = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What a screen looks at: closes on one grid.
+
+    Attributes:
+        closes: ``ts`` and one column of closes for each symbol that has any; NULL where it is silent for too long.
+        symbols: those columns, in the order that was asked for.
+        timeframe: of the grid.
+        lookback: intervals that were asked for; the grid may have fewer.
+        request: hash of what was asked for.
+        screen_id: hash of what was asked for and of the closes.
+    """
+
+    closes: pl.DataFrame
+    symbols: tuple[str, ...]
+    timeframe: Timeframe
+    lookback: int
+    request: str
+    screen_id: str
+
+    @property
+    def start(self) -> datetime:
+        """Open time of the first bar."""
+        first: datetime = self.closes["ts"][0]
+        return first
+
+    @property
+    def end(self) -> datetime:
+        """End of the last bar."""
+        last: datetime = self.closes["ts"][-1]
+        return last + timedelta(seconds=self.timeframe.seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Screened:
+    """A screen that is kept.
+
+    Attributes:
+        window: what it looked at.
+        rows: as in the table ``screens``, by rank.
+        written: whether it is new; False when the very same had been made before.
+    """
+
+    window: Window
+    rows: pl.DataFrame
+    written: bool
+
+    def found(self, level: float) -> int:
+        """Pairs with a q-value up to ``level``."""
+        return self.rows.filter(pl.col("q_value") <= level).height
+
+
+def default_timeframe(settings: Settings) -> Timeframe:
+    """1m when it is configured; else the shortest of a minute or more; else the longest there is."""
+    configured = settings.parsed_timeframes
+    return next((timeframe for timeframe in configured if timeframe.seconds >= _MINUTE_S), configured[-1])
 
 
 def screen(
@@ -43,19 +110,113 @@ def screen(
         half_life, outcome (``tested``, or why not); NULL where a number is not defined.
 
     Raises:
-        UsageError: when fewer than two symbols are named.
+        UsageError: when fewer than two symbols are named, or the lookback is out of bounds.
         TooShort: when fewer than two of them have bars.
     """
+    window = _window(warehouse, symbols, timeframe, lookback, max_fill, both_directions=both_directions)
+    return _tested(window, both_directions=both_directions, progress=progress)
+
+
+def keep_screen(
+    warehouse: Warehouse,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    *,
+    now: datetime,
+    keep: int,
+    run: str,
+    lookback: int = 1_440,
+    max_fill: int = 5,
+    both_directions: bool = True,
+    progress: Callable[[int, int], None] | None = None,
+) -> Screened:
+    """As ``screen``, and save it; what was asked for before, on the same closes, is taken from the table.
+
+    Args:
+        warehouse: where the bars are, and where the screen goes.
+        symbols: at least two.
+        timeframe: of the bars.
+        now: ``made_at`` of a new screen.
+        keep: how many screens of the timeframe stay; older ones are removed.
+        run: who made it, for the ledger.
+        lookback: see ``screen``.
+        max_fill: see ``screen``.
+        both_directions: see ``screen``.
+        progress: see ``screen``.
+
+    Raises:
+        UsageError: see ``screen``.
+        TooShort: see ``screen``.
+    """
+    window = _window(warehouse, symbols, timeframe, lookback, max_fill, both_directions=both_directions)
+    if is_known_screen(warehouse, window.screen_id):
+        rows = load_screen(warehouse, window.screen_id)
+        put_partitions(warehouse, [_partition(window, rows.height)], run=run)  # in case that it ended in between last time
+        return Screened(window, rows, written=False)
+    tested = _tested(window, both_directions=both_directions, progress=progress)
+    rows = tested.with_row_index("rank", offset=1).with_columns(
+        pl.col("rank").cast(pl.Int64),
+        pl.col("used_lag", "nobs").cast(pl.Int64),
+        pl.lit(window.screen_id).alias("screen_id"),
+        pl.lit(now).alias("made_at"),
+        pl.lit(timeframe.name).alias("timeframe"),
+        pl.lit(lookback, dtype=pl.Int64).alias("lookback"),
+        pl.lit(window.start).alias("window_start"),
+        pl.lit(window.end).alias("window_end"),
+        pl.lit(len(window.symbols), dtype=pl.Int64).alias("symbols"),
+        pl.lit(tested.filter(outcome="tested").height, dtype=pl.Int64).alias("tests"),
+    )
+    save_screen(warehouse, rows)
+    put_partitions(warehouse, [_partition(window, rows.height)], run=run)
+    prune_screens(warehouse, keep=keep)
+    return Screened(window, rows, written=True)
+
+
+def _window(
+    warehouse: Warehouse, symbols: Sequence[str], timeframe: Timeframe, lookback: int, max_fill: int, *, both_directions: bool
+) -> Window:
     wanted = list(dict.fromkeys(symbols))
     if len(wanted) < 2:
         msg = f"a screen needs at least two different symbols; {len(wanted)} given: name more, or add them to the universe"
+        raise UsageError(msg)
+    if not SHORTEST <= lookback <= LONGEST:
+        msg = f"a screen's lookback is {lookback} bars; expected {SHORTEST} to {LONGEST}"
         raise UsageError(msg)
     grid = _closes(warehouse, wanted, timeframe, lookback, max_fill)
     names = [name for name in wanted if name in grid.columns]
     if len(names) < 2 or grid.height < _MINIMUM_ROWS:
         msg = f"{len(names)} of {len(wanted)} symbols have complete {timeframe} bars ({grid.height} rows); wait for bars, or backfill"
         raise TooShort(msg)
-    prices = grid.select(names).to_numpy()
+    closes = grid.select("ts", *names)
+    request = hashlib.sha256("\x1f".join([timeframe.name, str(lookback), str(max_fill), str(both_directions), *wanted]).encode())
+    data = request.copy()
+    data.update("\x1f".join(["", closes["ts"][0].isoformat(), *names]).encode())
+    data.update(np.ascontiguousarray(closes.select(names).fill_null(float("nan")).to_numpy(), dtype="<f8").tobytes())
+    return Window(closes, tuple(names), timeframe, lookback, request.hexdigest()[:8], data.hexdigest()[:32])
+
+
+def _partition(window: Window, rows: int) -> Made:
+    day, days = window.start.date(), []
+    while day <= (window.end - timedelta(microseconds=1)).date():
+        days.append(day)
+        day += timedelta(days=1)
+    return Made(
+        asset="screens",
+        partition=f"{window.timeframe}/{window.end:%Y-%m-%dT%H:%M:%SZ}/{window.request}",
+        complete=True,
+        rows=rows,
+        fingerprint=window.screen_id,
+        timeframe=window.timeframe.name,
+        day=window.end.date(),
+        first_ts=window.start,
+        last_ts=window.end,
+        inputs=tuple(f"bars/{symbol}/{window.timeframe}/{day}" for symbol in window.symbols for day in days),
+    )
+
+
+def _tested(window: Window, *, both_directions: bool, progress: Callable[[int, int], None] | None) -> pl.DataFrame:
+    names = window.symbols
+    prices = window.closes.select(names).to_numpy()
     found = screen_pairs(np.asarray(prices, dtype=np.float64), direction=None if both_directions else "forward", progress=progress)
     order = found.ranked()
     frame = pl.DataFrame(

@@ -31,7 +31,7 @@ assert sorted(set(tasks[1:])) in ([], ["jemalloc_bg_thd"]), tasks
 
 def test_importing_flows_imports_nothing_heavy():
     heavy = ("numpy", "polars", "duckdb", "numba", "pandas", "pyarrow", "scipy", "statsmodels")
-    modules = ", ".join(f"flows.{name}" for name in ("resample", "fit_pairs", "liquidity", "backfill", "report"))
+    modules = ", ".join(f"flows.{name}" for name in ("resample", "fit_pairs", "liquidity", "backfill", "report", "screen"))
     code = f"import sys, {modules}; assert not [name for name in {heavy!r} if name in sys.modules]"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=90)
 
@@ -77,6 +77,7 @@ def test_schedules_come_from_the_settings_and_never_share_a_second():
         "fit_pairs": 60,
         "liquidity": 300,
         "report": 3600,
+        "screen": 3600,
     }
     assert len({plan.offset_s for plan in planned}) == len(planned)
 
@@ -93,7 +94,7 @@ async def _deployments_are_registered():
     await watch_for_zombies()
     async with get_client() as client:
         deployments = await client.read_deployments()
-        assert sorted(deployment.name for deployment in deployments) == [MANUAL] * 5 + [SCHEDULED] * 5
+        assert sorted(deployment.name for deployment in deployments) == [MANUAL] * len(planned) + [SCHEDULED] * len(planned)
         for deployment in deployments:
             scheduled = deployment.name == SCHEDULED
             assert len(deployment.schedules) == scheduled
