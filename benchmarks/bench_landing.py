@@ -107,7 +107,7 @@ class Bench:
             for batch in batches:
                 connection.register("batch", batch)
                 connection.execute(
-                    """INSERT INTO ticks BY NAME
+                    """INSERT INTO ticks_recent BY NAME
                        SELECT * REPLACE (CAST(price AS DECIMAL(18, 8)) AS price, CAST(qty AS DECIMAL(18, 8)) AS qty) FROM batch"""
                 )
                 connection.unregister("batch")
@@ -120,7 +120,7 @@ class Bench:
 
         def insert(connection: duckdb.DuckDBPyConnection) -> None:
             connection.execute("BEGIN")
-            connection.executemany(f"INSERT INTO ticks VALUES ({marks})", rows)  # noqa: S608  question marks
+            connection.executemany(f"INSERT INTO ticks_recent VALUES ({marks})", rows)  # noqa: S608  question marks
             connection.execute("COMMIT")
 
         return self._appended("many", insert)
@@ -129,7 +129,7 @@ class Bench:
         profile = _profile(self.directory, name)
         with open_local(profile) as warehouse:
             connection = warehouse.connection
-            return timed(lambda: append(connection), runs=self.runs, before=lambda: connection.execute("TRUNCATE ticks")).median_s
+            return timed(lambda: append(connection), runs=self.runs, before=lambda: connection.execute("TRUNCATE ticks_recent")).median_s
 
     def _copied(self, name: str) -> Profile:
         profile = _profile(self.directory, name)

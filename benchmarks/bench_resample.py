@@ -69,7 +69,7 @@ class Bench:
         touched = self.warehouse.arrow(f"SELECT DISTINCT symbol, {bucket('event_time', '1')} AS ts FROM ticks")  # noqa: S608  constant text
 
         def forget() -> None:
-            connection.execute("DELETE FROM bars_1s; DELETE FROM dirty_marks")
+            connection.execute("DELETE FROM bars_1s_recent; DELETE FROM dirty_marks")
 
         def write() -> None:
             with store.transaction():
@@ -151,7 +151,7 @@ def _insert_ticks(connection: duckdb.DuckDBPyConnection, count: int) -> None:
         )
         connection.register("made", rows)
         connection.execute(
-            """INSERT INTO ticks SELECT symbol, id, CAST(price AS DECIMAL(18, 8)), CAST(qty AS DECIMAL(18, 8)),
+            """INSERT INTO ticks_recent SELECT symbol, id, CAST(price AS DECIMAL(18, 8)), CAST(qty AS DECIMAL(18, 8)),
                                  time, time, maker, id, id, 'bench' FROM made"""
         )
         connection.unregister("made")

@@ -127,12 +127,14 @@ class LandingStore:
     def add_ticks(self, rows: pa.Table) -> None:
         """Append trades: symbol, trade_id, price and qty as text, event_time, recv_time, buyer_is_maker, first_id, last_id, source."""
         self._insert(
-            "INSERT INTO ticks BY NAME SELECT * REPLACE (CAST(price AS DECIMAL(18, 8)) AS price, CAST(qty AS DECIMAL(18, 8)) AS qty)", rows
+            """INSERT INTO ticks_recent BY NAME
+               SELECT * REPLACE (CAST(price AS DECIMAL(18, 8)) AS price, CAST(qty AS DECIMAL(18, 8)) AS qty)""",
+            rows,
         )
 
     def add_quotes(self, rows: pa.Table, *, maybe_known: bool) -> int:
         """Append quotes (amounts as text); with ``maybe_known`` those whose update id is there already are left out. Returns rows added."""
-        sql = """INSERT INTO quotes BY NAME SELECT * REPLACE (
+        sql = """INSERT INTO quotes_recent BY NAME SELECT * REPLACE (
             CAST(bid AS DECIMAL(18, 8)) AS bid, CAST(bid_qty AS DECIMAL(18, 8)) AS bid_qty,
             CAST(ask AS DECIMAL(18, 8)) AS ask, CAST(ask_qty AS DECIMAL(18, 8)) AS ask_qty)"""
         condition = " WHERE NOT EXISTS (SELECT 1 FROM quotes q WHERE q.symbol = landing.symbol AND q.update_id = landing.update_id)"
@@ -157,20 +159,20 @@ class LandingStore:
                        coalesce(old.revision + CASE WHEN epoch_us(fresh.ts) + 1000000 + $lateness <= $now THEN 1 ELSE 0 END, 0) AS revision
                 FROM (
                     SELECT k.symbol, {bucket("k.event_time", "1")} AS ts, {FROM_TICKS}
-                    FROM ticks k SEMI JOIN touched t ON t.symbol = k.symbol AND t.ts = {bucket("k.event_time", "1")}
+                    FROM ticks_recent k SEMI JOIN touched t ON t.symbol = k.symbol AND t.ts = {bucket("k.event_time", "1")}
                     WHERE k.event_time >= make_timestamptz($low) AND k.event_time < make_timestamptz($high + 1000000)
                     GROUP BY ALL
                 ) fresh
-                LEFT JOIN (SELECT * FROM bars_1s WHERE ts >= make_timestamptz($low) AND ts <= make_timestamptz($high)) old
+                LEFT JOIN (SELECT * FROM bars_1s_recent WHERE ts >= make_timestamptz($low) AND ts <= make_timestamptz($high)) old
                        ON old.symbol = fresh.symbol AND old.ts = fresh.ts""",  # noqa: S608  constant text
                 {"low": low, "high": high, "now": journal_time_us, "lateness": lateness_us},
             )
             self._connection.execute(
-                """DELETE FROM bars_1s b USING touched t WHERE b.symbol = t.symbol AND b.ts = t.ts
+                """DELETE FROM bars_1s_recent b USING touched t WHERE b.symbol = t.symbol AND b.ts = t.ts
                    AND b.ts >= make_timestamptz($low) AND b.ts <= make_timestamptz($high)""",
                 {"low": low, "high": high},
             )
-            self._connection.execute("INSERT INTO bars_1s BY NAME FROM fresh_bars")
+            self._connection.execute("INSERT INTO bars_1s_recent BY NAME FROM fresh_bars")
             return self._connection.execute(
                 """SELECT symbol, epoch_us(ts) AS ts, CAST(close AS DOUBLE) AS close, CAST(volume AS DOUBLE) AS volume, last_id
                    FROM fresh_bars ORDER BY ts, symbol"""
@@ -292,7 +294,7 @@ class LandingStore:
                    FROM timeframes t LEFT JOIN resample_cursors r ON r.timeframe = t.name WHERE t.seconds > 1
                )"""
         )
-        self._connection.execute("DELETE FROM quotes WHERE recv_time < ?", [quotes_before])
+        self._connection.execute("DELETE FROM quotes_recent WHERE recv_time < ?", [quotes_before])
 
     def checkpoint(self) -> None:
         """Move the write-ahead log into the file."""

@@ -103,7 +103,7 @@ def open_local(profile: Profile) -> LocalWarehouse:
     connection = open_database(profile.database)
     try:
         migrate(connection)
-        create_views(connection)
+        create_views(connection, profile.archive)
         for stage in sorted(stages()):
             # Rows of clients that died, or lost the server, between staging and running.
             connection.execute(f"DELETE FROM {stage}")  # noqa: S608  a table of ours

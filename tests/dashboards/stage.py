@@ -157,9 +157,9 @@ def second(connection, market: Market, ts: datetime, commit: int) -> None:
             )
         )
         marks.append((commit, name, ts))
-    insert(connection, "bars_1s", bars)
-    insert(connection, "ticks", ticks)
-    insert(connection, "quotes", quotes)
+    insert(connection, "bars_1s_recent", bars)
+    insert(connection, "ticks_recent", ticks)
+    insert(connection, "quotes_recent", quotes)
     insert(connection, "dirty_marks", marks)
 
 

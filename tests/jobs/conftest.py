@@ -55,7 +55,7 @@ def fill(warehouse: LocalWarehouse, *, timeframes: tuple[str, ...] = ("1s", "1m"
     for symbol, path in prices.items():
         land(warehouse, symbol, [(second, f"{price:.2f}") for second, price in enumerate(path)], commit=1)
     connection.execute(
-        """INSERT INTO quotes SELECT symbol, trade_id, price - 0.5, 1, price + 0.5, 1, event_time, event_time
+        """INSERT INTO quotes_recent SELECT symbol, trade_id, price - 0.5, 1, price + 0.5, 1, event_time, event_time
             FROM ticks WHERE symbol = 'BTCUSDT'"""
     )
     end = START + timedelta(seconds=SECONDS)
@@ -76,11 +76,11 @@ def land(warehouse: LocalWarehouse, symbol: str, trades: list[tuple[int, str]], 
     ).with_columns(recv_time=pl.col("event_time"), first_id=pl.col("trade_id"), last_id=pl.col("trade_id"), source=pl.lit("capture"))
     connection = warehouse.connection
     connection.register("landed", frame.to_arrow())
-    connection.execute("INSERT INTO ticks BY NAME FROM landed")
+    connection.execute("INSERT INTO ticks_recent BY NAME FROM landed")
     touched = f"SELECT DISTINCT symbol, {bucket('event_time', '1')} AS ts FROM landed"
-    connection.execute(f"DELETE FROM bars_1s b USING ({touched}) t WHERE b.symbol = t.symbol AND b.ts = t.ts")
+    connection.execute(f"DELETE FROM bars_1s_recent b USING ({touched}) t WHERE b.symbol = t.symbol AND b.ts = t.ts")
     connection.execute(
-        f"""INSERT INTO bars_1s BY NAME SELECT k.symbol, t.ts, {FROM_TICKS}, 0 AS revision
+        f"""INSERT INTO bars_1s_recent BY NAME SELECT k.symbol, t.ts, {FROM_TICKS}, 0 AS revision
             FROM ticks k JOIN ({touched}) t ON k.symbol = t.symbol AND {bucket("k.event_time", "1")} = t.ts GROUP BY k.symbol, t.ts"""
     )
     connection.execute(f"INSERT INTO dirty_marks SELECT {commit}, symbol, ts FROM ({touched})")

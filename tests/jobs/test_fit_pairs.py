@@ -76,7 +76,7 @@ def test_a_silent_leg_is_carried_forward_and_said(warehouse, profile):
 
 
 def test_a_constant_leg_is_a_note(warehouse, profile):
-    warehouse.connection.execute("UPDATE bars_1s SET open = 5, high = 5, low = 5, close = 5 WHERE symbol = 'ETHUSDT'")
+    warehouse.connection.execute("UPDATE bars_1s_recent SET open = 5, high = 5, low = 5, close = 5 WHERE symbol = 'ETHUSDT'")
     found = fit_pair(warehouse, PAIR, MINUTE, lookback=100)
     assert found.fit is None
     assert "constant" in found.note

@@ -43,10 +43,10 @@ def test_a_window_that_is_not_full_gives_null_and_the_reason(warehouse):
 
 def test_a_quote_weighs_as_long_as_it_stands(warehouse):
     connection = warehouse.connection
-    connection.execute("DELETE FROM quotes")
+    connection.execute("DELETE FROM quotes_recent")
     for second, width in ((-5, 4), (15, 1)):
         connection.execute(
-            """INSERT INTO quotes SELECT 'BTCUSDT', ?, 100, 1, 100 + ?, 1, t, t
+            """INSERT INTO quotes_recent SELECT 'BTCUSDT', ?, 100, 1, 100 + ?, 1, t, t
                FROM (SELECT TIMESTAMPTZ '2026-03-02 10:10:00+00' + to_seconds(?) AS t)""",
             [second + 10, width, second],
         )

@@ -42,7 +42,7 @@ def test_a_report_stands_alone_and_is_listed_once(warehouse, profile):
 
 
 def test_an_empty_warehouse_gives_a_report_that_says_so(warehouse, profile):
-    for name in ("bars_1s", "ticks", "quotes", "journal_clock"):
+    for name in ("bars_1s_recent", "ticks_recent", "quotes_recent", "journal_clock"):
         warehouse.connection.execute(f"DELETE FROM {name}")
     row = write_report(warehouse, profile, published_universe(profile), Settings(), now=NOW, hours=1)
     text = (profile.reports / row.path).read_text()

@@ -24,7 +24,7 @@ def warehouse(tmp_path_factory):
     )
     with open_local(profile) as warehouse:
         warehouse.connection.execute(
-            """INSERT INTO ticks SELECT CASE WHEN i % 3 = 0 THEN 'ETHUSDT' ELSE 'BTCUSDT' END, i, 60000 + i / 10,
+            """INSERT INTO ticks_recent SELECT CASE WHEN i % 3 = 0 THEN 'ETHUSDT' ELSE 'BTCUSDT' END, i, 60000 + i / 10,
                0.001 * (1 + i % 7),
                TIMESTAMPTZ '2024-08-08 12:00:00+00' + to_milliseconds(i * 700), TIMESTAMPTZ '2024-08-08 12:00:01+00',
                i % 2 = 0, i, i, 'capture'

@@ -21,7 +21,7 @@ def complete(lab, timeframe="1s"):
 
 
 def ids(lab):
-    return [trade_id for (trade_id,) in lab.rows("SELECT trade_id FROM ticks ORDER BY rowid")]
+    return [trade_id for (trade_id,) in lab.rows("SELECT trade_id FROM ticks_recent ORDER BY rowid")]
 
 
 def test_an_id_is_a_duplicate_if_and_only_if_it_is_covered(lab, trade):
