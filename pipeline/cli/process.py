@@ -94,9 +94,9 @@ def require_own_kind(profile: Profile, chosen: Settings) -> None:
     Raises:
         ProvenanceError: when the venue's addresses do not fit the profile's kind.
     """
-    for name in ("ws_market_url", "ws_public_url", "rest_url"):
+    for name in ("ws_market_url", "ws_public_url", "rest_url", "archive_url"):
         url: str = getattr(chosen, name)
-        real = (urlsplit(url).hostname or "").endswith("binance.com")
+        real = (urlsplit(url).hostname or "").endswith(("binance.com", "binance.vision"))
         local = urlsplit(url).hostname in _LOCAL
         if (profile.kind is Kind.LIVE and local) or (profile.kind is not Kind.LIVE and real):
             msg = f"profile {profile.name!r} is {profile.kind}, but {name} is {url}; name a profile of the other kind or change {name}"

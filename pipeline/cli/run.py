@@ -162,4 +162,5 @@ def _become(package: str, profile_name: str | None) -> NoReturn:
 
 def _changed(chosen: Settings) -> Mapping[str, str]:
     """The venue's addresses as they are in effect."""
-    return {f"SPREADWATCH_{name.upper()}": str(getattr(chosen, name)) for name in ("ws_market_url", "ws_public_url", "rest_url")}
+    names = ("ws_market_url", "ws_public_url", "rest_url", "archive_url")
+    return {f"SPREADWATCH_{name.upper()}": str(getattr(chosen, name)) for name in names}

@@ -55,6 +55,15 @@ def agg_trade_rows(instrument: Instrument, trades: Trades) -> str:
     return f"[{','.join(rows)}]"
 
 
+def agg_trade_csv(instrument: Instrument, trades: Trades) -> str:
+    """Rows of a file of the data archive: the same trades as ``agg_trade_rows``."""
+    price_decimals, qty_decimals = instrument.price_decimals, instrument.qty_decimals
+    return "".join(
+        f"{trade_id},{decimal_text(price, price_decimals)},{decimal_text(qty, qty_decimals)},{first},{last},{time},{_flag(maker)}\n"
+        for trade_id, time, _, price, qty, first, last, maker in _trade_rows(trades)
+    )
+
+
 def raw_trade_frames(instrument: Instrument, trades: Trades) -> list[list[str]]:
     """``trade`` messages behind each aggregate trade: its quantity in equal parts, the first taking what remains."""
     symbol = instrument.symbol
@@ -135,6 +144,12 @@ def kline_rows(instrument: Instrument, interval_ms: int, candles: Candles) -> st
         for row in rows_of(candles)
     ]
     return f"[{','.join(rows)}]"
+
+
+def kline_csv(instrument: Instrument, interval_ms: int, candles: Candles) -> str:
+    """Rows of a file of the data archive: the same candles as ``kline_rows``."""
+    rows = kline_rows(instrument, interval_ms, candles)[1:-1].replace('"', "")
+    return rows.replace("],[", "\n").strip("[]") + "\n" if rows else ""
 
 
 def _trade_rows(trades: Trades) -> Iterator[tuple[int, int, int, int, int, int, int, bool]]:

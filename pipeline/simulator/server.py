@@ -1,4 +1,4 @@
-"""The simulated venue on one port: REST and WebSocket, as the shell around the pure parts."""
+"""The simulated venue on one port: REST, WebSocket and the data archive, as the shell around the pure parts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from pipeline.errors import PortInUse
+from pipeline.simulator import archive
 from pipeline.simulator.config import SimulatorConfig
 from pipeline.simulator.history import History, SyntheticHistory
 from pipeline.simulator.hub import Hub
@@ -62,7 +63,7 @@ async def serve(
     """
     hub = Hub()
     history, feed = await _market(config, hub, clock_ms)
-    shell = _Shell(hub, Rest(history, wall_ms))
+    shell = _Shell(hub, Rest(history, wall_ms), archive.Archive(history))
     try:
         server = await serve_websocket(
             shell.converse,
@@ -115,17 +116,20 @@ async def _market(
 
 
 class _Shell:
-    """Connects the WebSocket server to hub, sessions and REST."""
+    """Connects the WebSocket server to hub, sessions, REST and archive."""
 
-    def __init__(self, hub: Hub, rest: Rest) -> None:
+    def __init__(self, hub: Hub, rest: Rest, files: archive.Archive) -> None:
         self._hub = hub
         self._rest = rest
+        self._files = files
 
     async def process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer plain GETs; None lets a WebSocket handshake go on."""
         del connection
         if request.path.startswith("/fapi/"):
             return _response(await self._rest.answer(request.path))
+        if request.path.startswith(archive.PREFIX):
+            return _file(await self._files.file(request.path))
         if parse_address(request.path) is None:
             return _response(Answer(404, '{"code":-5000,"msg":"Path is invalid"}'))
         return None
@@ -161,17 +165,26 @@ class _Shell:
 
 
 def _response(answer: Answer) -> Response:
-    body = answer.body.encode()
+    return _answered(answer.status, answer.body.encode(), "application/json;charset=UTF-8", answer.headers)
+
+
+def _file(body: bytes | None) -> Response:
+    if body is None:
+        return _answered(404, b"<Error><Code>NoSuchKey</Code></Error>", "application/xml", {})
+    return _answered(200, body, "application/octet-stream", {})
+
+
+def _answered(status: int, body: bytes, kind: str, more: dict[str, str]) -> Response:
     headers = Headers(
         {
             "Date": formatdate(usegmt=True),
-            "Content-Type": "application/json;charset=UTF-8",
+            "Content-Type": kind,
             "Content-Length": str(len(body)),
             "Connection": "close",
-            **answer.headers,
+            **more,
         }
     )
-    return Response(answer.status, http.HTTPStatus(answer.status).phrase, headers, body)
+    return Response(status, http.HTTPStatus(status).phrase, headers, body)
 
 
 def _quiet_logger() -> logging.Logger:

@@ -74,7 +74,7 @@ def simulator_overrides(settings: Settings) -> dict[str, str]:
     """The venue's addresses, all of them the simulator's."""
     http = base_url(settings.host, settings.simulator_port)
     ws = http.replace("http://", "ws://")
-    return {"ws_market_url": f"{ws}/market", "ws_public_url": f"{ws}/public", "rest_url": http}
+    return {"ws_market_url": f"{ws}/market", "ws_public_url": f"{ws}/public", "rest_url": http, "archive_url": http}
 
 
 def needed_ports(kind: Kind, settings: Settings) -> tuple[PortNeed, ...]:
