@@ -67,6 +67,34 @@ def test_klines_are_replaced_by_key_and_exact(served):
         assert warehouse.select("SELECT count(*) AS n FROM stage_klines").item() == 0
 
 
+def test_the_ledger_of_klines_changes_with_them_and_only_then(served):
+    def ledger():
+        return warehouse.select(
+            """SELECT partition, complete, "rows", revision, run, first_ts, last_ts FROM partitions WHERE asset = 'klines' ORDER BY ALL"""
+        ).rows()
+
+    day = [minute - T0.hour * 60 - T0.minute for minute in range(1_440)]
+    start = T0 + timedelta(minutes=day[0])
+    name = f"BTCUSDT/1m/{T0:%Y-%m-%d}"
+    with connect(served, Role.WRITER) as warehouse:
+        save_klines(warehouse, klines(day[:-1]), run="one")
+        assert ledger() == [(name, False, 1_439, 0, "one", start, start + timedelta(minutes=1_438))]
+        save_klines(warehouse, klines(day[-2:]), run="two")
+        whole = (name, True, 1_440, 0, "two", start, start + timedelta(minutes=1_439))
+        assert ledger() == [whole]
+        save_klines(warehouse, klines(day), run="three")
+        assert ledger() == [whole]
+        save_klines(warehouse, klines(day, close="1.6"), run="four")
+        restated = (*whole[:3], 1, "four", *whole[5:])
+        assert ledger() == [restated]
+        following = klines([day[-1] + 1])
+        save_klines(warehouse, following, run="five")
+        save_klines(warehouse, following.with_columns(timeframe=pl.lit("1d")), run="six")
+        others = ledger()
+        assert others[1] == restated
+        assert [(row[0][8:10], row[1], row[4]) for row in (others[0], others[2])] == [("1d", True, "six"), ("1m", False, "five")]
+
+
 def test_reports_are_listed_newest_first(served):
     with connect(served, Role.WRITER) as warehouse:
         for hour, size in ((1, 10), (2, 20), (2, 30)):
