@@ -56,7 +56,13 @@ def ingest(*, paths: tuple[Path, ...], profile_name: str | None) -> None:
 @click.option("--timeframe", "timeframes", multiple=True, metavar="F", help="Configured timeframe; all that the venue has when left out.")
 @click.option("--from", "start", metavar="T", help=f"First bar: {_TIME}. The setting backfill_hours ago when left out.")
 @click.option("--to", "end", metavar="T", help="Bars that open before this time; now when left out.")
-@click.option("--source", type=click.Choice(["rest"]), default="rest", show_default=True, help="Where klines come from.")
+@click.option(
+    "--source",
+    default="rest",
+    show_default=True,
+    metavar="rest|PATH",
+    help="Where data comes from; a PATH is your own CSV, which becomes --symbol.",
+)
 @click.option("--refetch", is_flag=True, help="Also fetch what is there already.")
 def backfill(
     *,
@@ -68,7 +74,10 @@ def backfill(
     source: str,
     refetch: bool,
 ) -> None:
-    """Fetch the exchange's klines for what is missing."""
+    """Fetch the exchange's klines for what is missing, or take your own bars or trades from a file as a symbol."""
+    if source != "rest":
+        _upload(source, symbols, timeframes, profile_name, ranged=bool(start or end))
+        return
     from pipeline.jobs.backfill import backfill_klines, default_start, venue_timeframes
     from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time, published_universe
     from pipeline.jobs.turn import turn
@@ -76,7 +85,6 @@ def backfill(
     from pipeline.model.timeframe import Timeframe
     from pipeline.store import Role, open_warehouse
 
-    del source  # one so far
     profile = existing_profile(profile_name)
     chosen = effective_settings(profile)
     first, until = parsed_time(start, "--from"), parsed_time(end, "--to")
@@ -154,6 +162,18 @@ def sql(*, select: str, profile_name: str | None, form: str) -> None:
     else:
         with pl.Config(tbl_rows=200, tbl_cols=60, tbl_width_chars=200, fmt_str_lengths=60, tbl_hide_column_data_types=True):
             click.echo(str(frame))
+
+
+def _upload(source: str, symbols: tuple[str, ...], timeframes: tuple[str, ...], profile: str | None, *, ranged: bool) -> None:
+    from pipeline.cli.upload import upload_file
+
+    if not Path(source).is_file():
+        msg = f"source {source!r} is not known and no file; expected rest, or the path of a CSV file (plain, .gz, .zst or .zip)"
+        raise click.UsageError(msg)
+    if ranged:
+        msg = "a file is taken whole; leave out --from and --to"
+        raise click.UsageError(msg)
+    upload_file(Path(source), symbols, timeframes, profile)
 
 
 def _progress(what: str, count: int) -> None:

@@ -95,7 +95,7 @@ def screen(
         if sys.stderr.isatty():
             click.echo(f"\r{done} of {total} pairs\x1b[K", nl=False, err=True)
 
-    wanted = chosen_symbols(symbols or None, published_universe(profile))
+    wanted = chosen_symbols(symbols or None, published_universe(profile), uploaded=True)
     bars = Timeframe.parse(timeframe)
     note = "not kept; --save keeps it"
     if save:

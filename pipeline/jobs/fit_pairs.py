@@ -15,7 +15,7 @@ from pipeline.errors import AnalyticsError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 from pipeline.model.universe import PairSpec, Scale
-from pipeline.store.bars import load_last_bars
+from pipeline.store.bars import load_bars, load_last_bars
 from pipeline.store.models import known_fits, prune_fits, save_fits
 from pipeline.store.protocol import Warehouse
 
@@ -186,24 +186,38 @@ class _Legs:
 
     def last(self, pair: Pair, lookback: int) -> Aligned:
         """The last ``lookback`` aligned bars, or as many as there are."""
-        both = self._aligned(pair)
+        both = self._aligned(self._bars, pair)
         if len(both) < lookback and not self._widened:
             self._widened = True
             self._bars = self._load(self._reach * _SILENCE_FACTOR)
-            both = self._aligned(pair)
+            both = self._aligned(self._bars, pair)
+        if len(both) < MINIMUM_BARS:
+            both = max(both, self._aligned(self._before_common_end(pair), pair), key=len)
         keep = slice(max(0, len(both) - lookback), None)
         return Aligned(both.ts[keep], both.y[keep], both.x[keep], both.y_filled[keep], both.x_filled[keep])
 
     def _load(self, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        frame = load_last_bars(self._warehouse, self._symbols, self._timeframe, count, complete_only=True)
-        return {
-            str(name): (part["ts"].dt.epoch("us").to_numpy(), part["close"].cast(pl.Float64).to_numpy())
-            for (name,), part in frame.group_by("symbol", maintain_order=True)
-        }
+        return _closes(load_last_bars(self._warehouse, self._symbols, self._timeframe, count, complete_only=True))
 
-    def _aligned(self, pair: Pair) -> Aligned:
+    def _before_common_end(self, pair: Pair) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """The bars of a pair up to where the leg that ends first does: uploaded data may have ended long before the others'."""
+        ends = [load_last_bars(self._warehouse, leg, self._timeframe, self._max_fill + 3, complete_only=True) for leg in (pair.y, pair.x)]
+        if any(end.is_empty() for end in ends):
+            return {}
+        end = min(end["ts"][-1] for end in ends) + timedelta(seconds=self._timeframe.seconds)
+        start = end - timedelta(seconds=self._reach * self._timeframe.seconds)
+        return _closes(load_bars(self._warehouse, [pair.y, pair.x], self._timeframe, start=start, end=end, complete_only=True))
+
+    def _aligned(self, bars: dict[str, tuple[np.ndarray, np.ndarray]], pair: Pair) -> Aligned:
         nothing = (np.empty(0, np.int64), np.empty(0))
-        return align(*self._bars.get(pair.y, nothing), *self._bars.get(pair.x, nothing), self._timeframe.us, self._max_fill)
+        return align(*bars.get(pair.y, nothing), *bars.get(pair.x, nothing), self._timeframe.us, self._max_fill)
+
+
+def _closes(frame: pl.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    return {
+        str(name): (part["ts"].dt.epoch("us").to_numpy(), part["close"].cast(pl.Float64).to_numpy())
+        for (name,), part in frame.group_by("symbol", maintain_order=True)
+    }
 
 
 def _due(spec: ModelSpec, legs: _Legs) -> tuple[Fitted, Aligned | None]:

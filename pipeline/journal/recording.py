@@ -99,7 +99,7 @@ def _lines(path: Path, report: OnBad) -> Iterator[bytes]:
     number = 0
     rest = b""
     try:
-        for chunk in _chunks(path):
+        for chunk in unpacked(path):
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
             number += len(lines)
@@ -114,7 +114,8 @@ def _lines(path: Path, report: OnBad) -> Iterator[bytes]:
         yield rest
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
+def unpacked(path: Path) -> Iterator[bytes]:
+    """The bytes of a plain, gzip or zstd file, in pieces; EOFError or the library's own error where it is cut or damaged."""
     with path.open("rb") as file:
         magic = file.read(4)
         file.seek(0)

@@ -72,7 +72,7 @@ class Engine:
         for source, reader in self._readers.items():
             landed = self._land(source, reader) or landed
         if self._is_due("requests", _REQUESTS_EVERY_S):
-            self._take_requests()
+            self.take_requests()
         if self._is_due("models", _MODELS_EVERY_S):
             self._activate_models()
         if self._is_due("prune", _PRUNE_EVERY_S):
@@ -126,7 +126,8 @@ class Engine:
             if source not in self._readers:
                 self._readers[source] = JournalReader(self._profile.journal / source)
 
-    def _take_requests(self) -> None:
+    def take_requests(self) -> None:
+        """Write the requests that wait into the journal; they are applied when it is landed."""
         waiting = self._live.waiting_requests()
         if not waiting:
             return
