@@ -37,4 +37,4 @@ def write_bars(names: list[str]) -> list[dict[str, Any]]:
     from pipeline.model.timeframe import Timeframe
 
     with session("resample") as at:
-        return [asdict(row) for row in write(at.warehouse, [Timeframe.parse(name) for name in names])]
+        return [asdict(row) for row in write(at.warehouse, [Timeframe.parse(name) for name in names], run=at.run)]

@@ -1,4 +1,4 @@
-"""Bars of the larger timeframes, from ticks: what trades have touched since the last run, in chunks of a day."""
+"""Bars of the larger timeframes: what trades have touched since the last run, in chunks of a day, and the ledger of their days."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import polars as pl
 
 from pipeline.model.timeframe import Timeframe
-from pipeline.store.bars import resample_chunk, resample_done, resample_due
 from pipeline.store.protocol import Warehouse
+from pipeline.store.resampling import enter_days, resample_chunk, resample_done, resample_due, touched_days, unsettled_days
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,26 @@ class Resampled:
     days: int
 
 
-def resample(warehouse: Warehouse, timeframes: Iterable[Timeframe]) -> list[Resampled]:
-    """Write every bar that is due, then move each timeframe's cursor. One run does what many would; repeating changes nothing.
+def resample(warehouse: Warehouse, timeframes: Iterable[Timeframe], *, run: str = "direct") -> list[Resampled]:
+    """Write every bar that is due, enter the days into the ledger, then move each timeframe's cursor.
 
-    A run that is stopped midway has moved no cursor, so the next one does the same bars again.
+    One run does what many would; repeating changes nothing. A run that is stopped midway has moved no cursor, so the next
+    one does the same bars and days again.
+
+    Args:
+        warehouse: where bars come from and go to.
+        timeframes: which; 1s bars are made as trades land, and only entered into the ledger here.
+        run: who asks, for the ledger.
     """
     done = []
-    for timeframe in timeframes:
-        if timeframe.seconds == 1:
-            continue  # made as trades land
-        due = resample_due(warehouse, timeframe)
+    every_due = [resample_due(warehouse, timeframe) for timeframe in timeframes if timeframe.seconds > 1]
+    for due in every_due:
         chunks = due.keys.with_columns(pl.col("ts").dt.date().alias("day")).partition_by("day", maintain_order=True)
-        bars = sum(resample_chunk(warehouse, timeframe, chunk) for chunk in chunks)
+        bars = sum(resample_chunk(warehouse, due.timeframe, chunk) for chunk in chunks)
+        done.append(Resampled(due.timeframe.name, bars, due.keys["symbol"].n_unique(), len(chunks)))
+    days = touched_days([*(due.keys for due in every_due), unsettled_days(warehouse)])
+    for day in days.partition_by("ts", maintain_order=True):
+        enter_days(warehouse, day, run=run)
+    for due in every_due:
         resample_done(warehouse, due)
-        done.append(Resampled(timeframe.name, bars, due.keys["symbol"].n_unique(), len(chunks)))
     return done

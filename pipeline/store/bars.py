@@ -1,4 +1,4 @@
-"""Bars: one reading of all of them, and the resampling of ticks into larger timeframes.
+"""Bars: one reading of all of them.
 
 Three tables hold bars, each with one writer: ``bars_1s`` (the warehouse, as trades land),
 ``bars_resampled`` (the flow resample) and ``klines`` (the flow backfill). The view ``bars``
@@ -9,17 +9,15 @@ second; an exchange kline stands where our own trades do not cover the whole bar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import polars as pl
 
 from pipeline.model.timeframe import Timeframe
 from pipeline.store.protocol import Warehouse
-from pipeline.store.statements import statement
 
 # Exact in every step: the factor is cast before multiplying (the product of two DECIMAL(18,8) overflows), vwap comes last.
-_FROM_TICKS = """
+FROM_TICKS = """
     arg_min(price, trade_id) AS open, max(price) AS high, min(price) AS low, arg_max(price, trade_id) AS close,
     CAST(sum(qty) AS DECIMAL(38, 8)) AS volume,
     CAST(sum(CAST(price AS DECIMAL(38, 8)) * qty) AS DECIMAL(38, 16)) AS quote_volume,
@@ -28,7 +26,7 @@ _FROM_TICKS = """
     min(first_id) AS first_id, max(last_id) AS last_id
 """
 
-_FROM_SECONDS = """
+FROM_SECONDS = """
     arg_min(open, first_id) AS open, max(high) AS high, min(low) AS low, arg_max(close, last_id) AS close,
     CAST(sum(volume) AS DECIMAL(38, 8)) AS volume, CAST(sum(quote_volume) AS DECIMAL(38, 16)) AS quote_volume,
     CAST(sum(trades) AS BIGINT) AS trades, CAST(sum(taker_buy_volume) AS DECIMAL(38, 8)) AS taker_buy_volume,
@@ -43,20 +41,21 @@ def bucket(column: str, seconds: str) -> str:
     return f"make_timestamptz(epoch_us({column}) // ({seconds} * 1000000) * ({seconds} * 1000000))"
 
 
-_OPEN_GAPS = """
+OPEN_GAPS = """
     SELECT symbol, list({'from_time': from_time, 'to_time': to_time}) AS open_gaps FROM gaps WHERE state = 'open' GROUP BY symbol
 """
 
 
-def _complete(ts: str, seconds: str, open_gaps: str) -> str:
-    """SQL: journal time has passed the bar's end plus lateness, and no open gap touches it.
+def complete_sql(ts: str, seconds: str, open_gaps: str, symbol: str = "symbol") -> str:
+    """SQL: journal time has passed the bar's end plus lateness, and no open gap touches it; an uploaded symbol has no journal time.
 
-    Written without correlated subqueries, which cost a join over every row; ``open_gaps`` is a column of ``_OPEN_GAPS``.
+    Written without correlated subqueries, which cost a join over every row; ``open_gaps`` is a column of ``OPEN_GAPS``.
     """
     end = f"{ts} + to_seconds({seconds})"
     return f"""(
         coalesce((SELECT bool_or(ended) FROM journal_clock)
-                 OR {end} <= (SELECT max(journal_time - to_milliseconds(lateness_ms)) FROM journal_clock), FALSE)
+                 OR {end} <= (SELECT max(journal_time - to_milliseconds(lateness_ms)) FROM journal_clock)
+                 OR list_contains((SELECT any_value(uploaded) FROM universe), {symbol}), FALSE)
         AND coalesce(len(list_filter({open_gaps}, lambda g: g.from_time < {end} AND g.to_time >= {ts})), 0) = 0)"""  # noqa: S608  constant text
 
 
@@ -76,12 +75,12 @@ def bars_query(where: str = "TRUE") -> str:
             SELECT b.symbol, b.timeframe, t.seconds, b.ts
             FROM bars_resampled b JOIN timeframes t ON t.name = b.timeframe WHERE NOT b.complete
         ) WHERE {where}
-    ), gap_lists AS ({_OPEN_GAPS}
+    ), gap_lists AS ({OPEN_GAPS}
     ), moving AS (
-        SELECT symbol, timeframe, ts, {_complete("ts", "seconds", "open_gaps")} AS complete,
+        SELECT symbol, timeframe, ts, {complete_sql("ts", "seconds", "open_gaps")} AS complete,
                * EXCLUDE (symbol, timeframe, seconds, ts, open_gaps)
         FROM (
-            SELECT p.symbol, p.timeframe, p.seconds, p.ts, {_FROM_SECONDS}, max(revision) AS revision
+            SELECT p.symbol, p.timeframe, p.seconds, p.ts, {FROM_SECONDS}, max(revision) AS revision
             FROM pending p JOIN bars_1s b ON b.symbol = p.symbol AND b.ts >= p.ts AND b.ts < p.ts + to_seconds(p.seconds)
             GROUP BY p.symbol, p.timeframe, p.seconds, p.ts
         ) LEFT JOIN gap_lists USING (symbol)
@@ -92,19 +91,19 @@ def bars_query(where: str = "TRUE") -> str:
         UNION ALL
         SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, complete, revision FROM moving
     ), fetched AS (
-        SELECT symbol, timeframe, ts, {_COLUMNS} FROM klines WHERE closed AND trades > 0 AND {where}
+        SELECT symbol, timeframe, ts, {_COLUMNS} FROM klines WHERE closed AND coalesce(trades, 1) > 0 AND {where}
     ), larger AS (
         SELECT o.symbol, o.timeframe, o.ts, o.open, o.high, o.low, o.close, o.volume, o.quote_volume, o.trades, o.taker_buy_volume,
                o.first_id, o.last_id, o.complete, o.revision, 'tick' AS source
         FROM own o LEFT JOIN fetched k ON k.symbol = o.symbol AND k.timeframe = o.timeframe AND k.ts = o.ts
-        WHERE k.ts IS NULL OR o.trades >= k.trades
+        WHERE k.ts IS NULL OR o.trades >= coalesce(k.trades, 0)
         UNION ALL
         SELECT k.symbol, k.timeframe, k.ts, k.open, k.high, k.low, k.close, k.volume, k.quote_volume, k.trades, k.taker_buy_volume,
                NULL, NULL, TRUE, 0, 'kline'
         FROM fetched k LEFT JOIN own o ON k.symbol = o.symbol AND k.timeframe = o.timeframe AND k.ts = o.ts
-        WHERE o.ts IS NULL OR o.trades < k.trades
+        WHERE o.ts IS NULL OR o.trades < coalesce(k.trades, 0)
     ), seconds AS (
-        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {_complete("ts", "1", "open_gaps")} AS complete, revision,
+        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {complete_sql("ts", "1", "open_gaps")} AS complete, revision,
                'tick' AS source
         FROM (SELECT *, '1s' AS timeframe FROM bars_1s) LEFT JOIN gap_lists USING (symbol) WHERE {where}
     )
@@ -128,7 +127,7 @@ _NEWEST = f"""
         SELECT {bucket("max(ts)", "$seconds")} AS ts FROM bars_1s WHERE symbol IN (SELECT unnest($symbols))
         UNION ALL SELECT max(ts) FROM bars_resampled WHERE timeframe = $timeframe AND symbol IN (SELECT unnest($symbols))
         UNION ALL SELECT max(ts) FROM klines
-                  WHERE timeframe = $timeframe AND closed AND trades > 0 AND symbol IN (SELECT unnest($symbols))
+                  WHERE timeframe = $timeframe AND closed AND coalesce(trades, 1) > 0 AND symbol IN (SELECT unnest($symbols))
     )
 """  # noqa: S608  constant text
 
@@ -158,96 +157,3 @@ def load_last_bars(
 def bar_spans(warehouse: Warehouse, timeframe: Timeframe) -> pl.DataFrame:
     """For each symbol: first_ts, last_ts, bars, complete_bars, kline_bars of a timeframe."""
     return warehouse.select(_SPAN, timeframe=timeframe.name)
-
-
-# ---------------------------------------------------------------------------------------------- resampling
-
-_DUE = f"""
-    SELECT DISTINCT symbol, ts FROM (
-        SELECT m.symbol, {bucket("m.bucket", "$seconds")} AS ts FROM dirty_marks m
-        WHERE m.commit_no > coalesce((SELECT max(commit_no) FROM resample_cursors WHERE timeframe = $timeframe), 0)
-          AND EXISTS (SELECT 1 FROM resample_cursors WHERE timeframe = $timeframe)
-        UNION ALL
-        SELECT symbol, {bucket("ts", "$seconds")} FROM bars_1s
-        WHERE NOT EXISTS (SELECT 1 FROM resample_cursors WHERE timeframe = $timeframe)
-        UNION ALL
-        SELECT symbol, ts FROM bars_resampled WHERE timeframe = $timeframe AND NOT complete
-    ) ORDER BY ts, symbol
-"""  # noqa: S608  constant text
-
-# Every bar in the span of a batch is made and the others dropped: joining ticks with the keys first would compare every tick
-# with every key of its symbol, because the bucket of a tick is known only when its timeframe is.
-_RESAMPLE = statement(
-    "resample",
-    stage="stage_resample",
-    sql=f"""
-    DELETE FROM resample_out;
-    INSERT INTO resample_out BY NAME
-    SELECT fresh.* EXCLUDE (seconds), {_complete("fresh.ts", "fresh.seconds", "g.open_gaps")} AS complete,
-           coalesce(old.revision + CASE WHEN old.complete THEN 1 ELSE 0 END, 0) AS revision
-    FROM (
-        SELECT made.* FROM (
-            SELECT symbol, timeframe, seconds, ts, {_FROM_TICKS}
-            FROM (
-                SELECT k.*, t.name AS timeframe, t.seconds, {bucket("k.event_time", "t.seconds")} AS ts
-                FROM ticks k CROSS JOIN (
-                    SELECT name, seconds FROM timeframes WHERE name IN (SELECT timeframe FROM stage_resample WHERE batch = '{{batch}}')
-                ) t
-                WHERE k.event_time >= (SELECT min(ts) FROM stage_resample WHERE batch = '{{batch}}')
-                  AND k.event_time < (SELECT max(r.ts + to_seconds(f.seconds))
-                                      FROM stage_resample r JOIN timeframes f ON f.name = r.timeframe WHERE r.batch = '{{batch}}')
-            ) GROUP BY symbol, timeframe, seconds, ts
-        ) made
-        SEMI JOIN (SELECT * FROM stage_resample WHERE batch = '{{batch}}') s
-               ON s.symbol = made.symbol AND s.timeframe = made.timeframe AND s.ts = made.ts
-    ) fresh
-    LEFT JOIN bars_resampled old ON old.symbol = fresh.symbol AND old.timeframe = fresh.timeframe AND old.ts = fresh.ts
-    LEFT JOIN ({_OPEN_GAPS}) g ON g.symbol = fresh.symbol;
-    DELETE FROM bars_resampled b USING stage_resample s
-    WHERE s.batch = '{{batch}}' AND b.symbol = s.symbol AND b.timeframe = s.timeframe AND b.ts = s.ts;
-    INSERT INTO bars_resampled BY NAME FROM resample_out;
-    DELETE FROM resample_out
-    """,  # noqa: S608  constant text
-)
-
-_MOVE_CURSOR = statement(
-    "move_resample_cursor",
-    stage="stage_resample",
-    sql="""
-    DELETE FROM resample_cursors c USING stage_resample s WHERE s.batch = '{batch}' AND c.timeframe = s.timeframe;
-    INSERT INTO resample_cursors SELECT timeframe, commit_no FROM stage_resample WHERE batch = '{batch}'
-    """,
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """The bars of one timeframe that resample has to write: ``keys`` (symbol, ts), known up to landing commit ``commit_no``."""
-
-    timeframe: Timeframe
-    commit_no: int
-    keys: pl.DataFrame
-
-
-def resample_due(warehouse: Warehouse, timeframe: Timeframe) -> Due:
-    """What trades have touched since the last run, what was not complete then, and everything for a timeframe that is new."""
-    # The commit number is read first: what lands in between is found again next time rather than never.
-    commit_no = warehouse.select("SELECT coalesce(max(commit_no), 0) AS n FROM journal_clock").item()
-    keys = warehouse.select(_DUE, timeframe=timeframe.name, seconds=timeframe.seconds)
-    return Due(timeframe, commit_no, keys)
-
-
-def resample_chunk(warehouse: Warehouse, timeframe: Timeframe, keys: pl.DataFrame) -> int:
-    """Write the bars of ``keys`` (symbol, ts) from ticks, in one transaction; returns how many. Repeating changes nothing."""
-    if keys.is_empty():
-        return 0
-    warehouse.run(_RESAMPLE, keys.select("symbol", "ts").with_columns(pl.lit(timeframe.name).alias("timeframe")))
-    return keys.height
-
-
-def resample_done(warehouse: Warehouse, due: Due) -> None:
-    """Move the timeframe's cursor past the marks that ``due`` was made from."""
-    warehouse.run(_MOVE_CURSOR, pl.DataFrame({"timeframe": [due.timeframe.name], "commit_no": [due.commit_no]}))
-
-
-FROM_TICKS = _FROM_TICKS

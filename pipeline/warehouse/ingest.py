@@ -109,6 +109,6 @@ def _wait_until_landed(warehouse: Warehouse, end: Position, progress: Progress) 
 
 def _finished(profile: Profile, report: IngestReport, warehouse: Warehouse, settings: Settings, before: Totals) -> IngestReport:
     with turn(profile, "resample"):
-        resample(warehouse, settings.parsed_timeframes)
+        resample(warehouse, settings.parsed_timeframes, run="cli:ingest")
     report.added = load_totals(warehouse).since(before)
     return report

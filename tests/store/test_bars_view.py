@@ -13,9 +13,10 @@ import pytest
 from pipeline.jobs.resample import resample
 from pipeline.model.timeframe import Timeframe
 from pipeline.store import open_local
-from pipeline.store.bars import load_bars, load_last_bars, resample_chunk, resample_due
+from pipeline.store.bars import load_bars, load_last_bars
 from pipeline.store.klines import save_klines
 from pipeline.store.landing import Gap, JournalClock, LandingStore
+from pipeline.store.resampling import resample_chunk, resample_due
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 T0_MS = 1_772_445_600_000  # a whole hour
@@ -43,7 +44,7 @@ class Market:
 
     def __init__(self, opened, names):
         self.opened = opened
-        self.store = LandingStore(opened.connection)
+        self.store = LandingStore(opened.connection, opened_archive)
         self.trades = []
         self.gaps = {}
         self.clock = JournalClock()
@@ -171,12 +172,12 @@ def test_the_view_is_right_at_every_moment(market, seed):
     market.configure(["1s", "15s", "1m", "5m"])
     market.check()  # a timeframe that nobody has resampled yet
     resample(market.opened, market.timeframes)
-    market.store.prune(quotes_before=START)
+    market.store.prune()
     market.check()
     market.configure(["1s", "1m"])
     market.land(some_trades(generator, 10, 0, first_id=8_001))
     resample(market.opened, market.timeframes)
-    market.store.prune(quotes_before=START)
+    market.store.prune()
     market.configure(["1s", "15s", "1m", "5m"])
     market.check()  # back again, with marks pruned while it was away
     market.land([], ended=True)
