@@ -42,8 +42,10 @@ class Plan:
 def plans(settings: Settings) -> tuple[Plan, ...]:
     """The flows with their schedules."""
     from flows.backfill import backfill
+    from flows.check_quality import check_quality
     from flows.fit_pairs import fit_pairs
     from flows.liquidity import liquidity
+    from flows.repair_gaps import repair_gaps
     from flows.report import report
     from flows.resample import resample
     from flows.screen import screen
@@ -55,6 +57,8 @@ def plans(settings: Settings) -> tuple[Plan, ...]:
         Plan(fit_pairs, settings.fit_every_s, 15, first_s=20),
         Plan(liquidity, settings.liquidity_every_s, 30, first_s=25),
         Plan(screen, settings.screen_every_s, 35, first_s=30),
+        Plan(repair_gaps, settings.repair_every_s, 20, first_s=10),
+        Plan(check_quality, settings.quality_every_s, 45, first_s=75),
         Plan(report, settings.report_every_s, 50, first_s=45),
     )
 

@@ -24,6 +24,8 @@ PRELOADED = (
     "flows.liquidity",
     "flows.backfill",
     "flows.report",
+    "flows.repair_gaps",
+    "flows.check_quality",
     "flows.screen",
     "fastapi.encoders",
     "numba",

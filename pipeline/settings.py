@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     screen_every_s: int = Field(3_600, ge=60, description="Schedule of the screen flow, in seconds.")
     screen_keep: int = Field(72, ge=1, le=100_000, description="Newest screens of each timeframe that are kept.")
     report_every_s: int = Field(3_600, ge=60, description="Schedule of the report flow, in seconds.")
+    repair_every_s: int = Field(300, ge=60, description="Schedule of the repair_gaps flow, in seconds.")
+    quality_every_s: int = Field(300, ge=60, description="Schedule of the check_quality flow, in seconds.")
+    quality_silence_s: int = Field(900, ge=10, description="Seconds without a trade that check_quality warns of; four times that fails.")
     report_keep: int = Field(168, ge=1, le=100_000, description="Newest reports that are kept; older ones are deleted.")
     report_deliver: bool = Field(False, description="Tell of each scheduled report over webhook_url and alert_callback.")
     prefect_password: SecretStr | None = Field(

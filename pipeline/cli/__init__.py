@@ -25,6 +25,8 @@ _COMMANDS = {
     "dashboard": "run",
     "ingest": "data",
     "backfill": "data",
+    "repair": "quality",
+    "quality": "quality",
     "export": "data",
     "sql": "data",
     "fit": "models",

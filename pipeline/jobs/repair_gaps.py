@@ -85,7 +85,7 @@ class Place:
     rest: VenueRest
     trade_stream: TradeKind
     timeframes: tuple[Timeframe, ...]
-    landed: Callable[[], None]
+    landed: Callable[[], object]
     klines_turn: Callable[[], AbstractContextManager[None]]
 
 

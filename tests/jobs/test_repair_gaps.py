@@ -65,7 +65,8 @@ class Life:
         """Make a model live, effective from the next bar on."""
         for timeframe in ("1s", "1m"):
             self.warehouse.connection.execute(
-                """INSERT INTO fits (model_id, y, x, timeframe, lookback, method, scale, fitted_at, window_start, window_end, n, alpha, beta)
+                """INSERT INTO fits
+                   (model_id, y, x, timeframe, lookback, method, scale, fitted_at, window_start, window_end, n, alpha, beta)
                    VALUES (?, 'ETHUSDT', 'BTCUSDT', ?, 500, 'ols', 'price', now(), now(), now(), 500, 0, 0.05)""",
                 [f"m-{timeframe}", timeframe],
             )
@@ -90,7 +91,7 @@ class Life:
             self.rest,
             self.profile.trade_stream,
             self.settings.parsed_timeframes,
-            landed=lambda: self.engine.land_everything(),
+            landed=self.engine.land_everything,
             klines_turn=nullcontext,
         )
         return replace(place, **changes)
@@ -400,7 +401,8 @@ def test_candlesticks_wait_for_their_turn(make_life, trades):
     life = make_life().whole(keys(some(trades, "BTCUSDT", 0.5, 5)))
 
     def busy():
-        raise WarehouseBusy("another backfill is running")
+        msg = "another backfill is running"
+        raise WarehouseBusy(msg)
 
     (row,) = life.repair(place={"trade_stream": TradeKind.RAW, "klines_turn": busy})
     assert (row.state, "another backfill is running" in row.note) == ("open", True)
