@@ -46,7 +46,7 @@ def screen(
 
     chosen = here()[1]
     name = chosen_timeframes([timeframe], chosen)[0].name if timeframe else default_timeframe(chosen).name
-    wanted = list(chosen_symbols(symbols, universe()))
+    wanted = list(chosen_symbols(symbols, universe(), uploaded=True))
     if len(wanted) < 2 and symbols is not None:
         msg = f"a screen needs at least two different symbols; {len(wanted)} given: name more, or leave them out for all"
         raise UsageError(msg)
@@ -68,11 +68,17 @@ def test_pairs(symbols: list[str], timeframe: str, lookback: int, directions: st
     """The work: pairs found, a summary, and the best pairs."""
     from pipeline.jobs.screen import keep_screen
     from pipeline.model.timeframe import Timeframe
+    from pipeline.store.quality import blocked_symbols
 
     with session("screen") as at:
+        blocked = {symbol: why for symbol, why in blocked_symbols(at.warehouse).items() if symbol in symbols}
+        sound = [symbol for symbol in symbols if symbol not in blocked]
+        left_out = "; ".join(f"{symbol} is left out: {why}" for symbol, why in blocked.items())
+        if len(sound) < 2:
+            raise TooShort(left_out or "fewer than two symbols")
         made = keep_screen(
             at.warehouse,
-            symbols,
+            sound,
             Timeframe.parse(timeframe),
             now=at.now,
             keep=at.settings.screen_keep,
@@ -88,6 +94,7 @@ def test_pairs(symbols: list[str], timeframe: str, lookback: int, directions: st
         f"{found} of {made.rows.height} ordered pairs of {len(window.symbols)} symbols have a q-value up to {level:g}, "
         f"{timeframe} bars from {window.start:%Y-%m-%d %H:%M} to {window.end:%Y-%m-%d %H:%M} UTC"
         + ("" if made.written else "; screened before")
+        + (f"; {left_out}" if left_out else "")
     )
     columns = ["rank", "y", "x", "q_value", "p_value", "statistic", "beta", "half_life", "nobs", "used_lag", "outcome"]
     return found, summary, made.rows.sort("rank").head(_SHOWN).select(columns).to_dicts()

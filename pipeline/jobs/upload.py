@@ -218,6 +218,7 @@ def _write_bars(desk: Desk, judged: Judged, symbol: str, now: datetime, progress
                 pl.lit(value=True).alias("closed"),
                 pl.lit(now, dtype=pl.Datetime("us", "UTC")).alias("fetched_at"),
             ),
+            run=desk.run,
         )
         done += rows.height
         if progress is not None:
