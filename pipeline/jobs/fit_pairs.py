@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,9 @@ from pipeline.model.timeframe import Timeframe
 from pipeline.model.universe import PairSpec, Scale
 from pipeline.store.bars import load_bars, load_last_bars
 from pipeline.store.models import known_fits, prune_fits, save_fits
+from pipeline.store.partitions import Made, put_partitions
 from pipeline.store.protocol import Warehouse
+from pipeline.store.quality import blocked_symbols
 
 MINIMUM_BARS = 60
 """Fewer than these say too little about a pair; there is no model then, and a note says why."""
@@ -118,9 +120,12 @@ def fit_pairs(
     max_fill: int,
     significance: float,
     now: datetime,
+    run: str = "direct",
     keep_days: int = 7,
 ) -> list[Fitted]:
     """Fit each model on its newest complete bars and save it; what has been saved for the same bars is not fitted again.
+
+    A pair with a leg that a blocking quality check fails is left as it is, and a note says which check and since when.
 
     Args:
         warehouse: where bars come from and models go to.
@@ -128,9 +133,12 @@ def fit_pairs(
         max_fill: bars over which a silent leg's close is carried forward.
         significance: level of the verdicts.
         now: time of fitting, kept with the models.
+        run: who asks, for the ledger of partitions.
         keep_days: age up to which fits that were never live are kept.
     """
-    done = []
+    blocked = blocked_symbols(warehouse)
+    done = [Fitted(spec, 0, note=why) for spec in specs if (why := _why_blocked(spec.pair, blocked))]
+    specs = [spec for spec in specs if not _why_blocked(spec.pair, blocked)]
     for timeframe in dict.fromkeys(spec.timeframe for spec in specs):
         here = [spec for spec in specs if spec.timeframe == timeframe]
         legs = _Legs(warehouse, here, timeframe, max_fill)
@@ -146,8 +154,36 @@ def fit_pairs(
     fresh = [found.row(now) for found in done if found.fit is not None]
     if fresh:
         save_fits(warehouse, pl.DataFrame(fresh, schema=FITS_SCHEMA))
+        put_partitions(warehouse, [_partition(found) for found in done if found.fit is not None], run=run)
         prune_fits(warehouse, before=now - timedelta(days=keep_days))
     return done
+
+
+def _why_blocked(pair: Pair, blocked: Mapping[str, str]) -> str:
+    """Why a pair is not to be fitted now; empty when it may be."""
+    return "; ".join(f"not fitted: {leg}: {blocked[leg]}" for leg in (pair.y, pair.x) if leg in blocked)
+
+
+def _partition(found: Fitted) -> Made:
+    """The newest model of its kind, made from the days of bars that its window touches."""
+    spec, fit, start, end = found.spec, found.fit, found.window_start, found.window_end
+    if fit is None or start is None or end is None or found.model_id is None:
+        msg = f"{spec.pair} has no fit to enter into the ledger: {found.note}"
+        raise AnalyticsError(msg)
+    days = [start.date() + timedelta(days=number) for number in range((end.date() - start.date()).days + 1)]
+    legs = [(leg, day) for leg in (spec.pair.y, spec.pair.x) for day in days]
+    return Made(
+        asset="models",
+        partition=f"{spec.pair}/{spec.timeframe}/{spec.method}/{spec.lookback}/{spec.scale.value}",
+        complete=found.bars >= spec.lookback,
+        rows=fit.n,
+        fingerprint=found.model_id,
+        symbol=str(spec.pair),
+        timeframe=spec.timeframe.name,
+        first_ts=start,
+        last_ts=end,
+        inputs=tuple(f"bars/{leg}/{spec.timeframe}/{day}" for leg, day in legs),
+    )
 
 
 def fit_pair(
@@ -227,7 +263,7 @@ def _due(spec: ModelSpec, legs: _Legs) -> tuple[Fitted, Aligned | None]:
         note = f"{len(window)} complete bars of both legs, at least {MINIMUM_BARS} are needed: wait, or backfill"
         return Fitted(spec, len(window), note=note), None
     start, end = _time(window.ts[0]), _time(window.ts[-1])
-    return Fitted(spec, len(window), model_id(spec, start, end, len(window)), start, end), window
+    return Fitted(spec, len(window), model_id(spec, start, end, window), start, end), window
 
 
 def _fitted(found: Fitted, window: Aligned, significance: float) -> Fitted:
@@ -243,8 +279,11 @@ def _carried(spec: ModelSpec, window: Aligned) -> str:
     return ", ".join(f"{count} closes of {symbol} carried forward" for symbol, count in filled.items() if count)
 
 
-def model_id(spec: ModelSpec, window_start: datetime, window_end: datetime, bars: int) -> str:
-    """Name of a model: the same for the same request and the same bars, so that a run that is repeated writes nothing new."""
+def model_id(spec: ModelSpec, window_start: datetime, window_end: datetime, window: Aligned) -> str:
+    """Name of a model: the same for the same request and the same closes.
+
+    So a run that is repeated writes nothing new, and one that finds a bar of its window restated makes a new model.
+    """
     facts = (
         str(spec.pair),
         spec.timeframe.name,
@@ -253,9 +292,10 @@ def model_id(spec: ModelSpec, window_start: datetime, window_end: datetime, bars
         spec.scale.value,
         window_start.isoformat(),
         window_end.isoformat(),
-        str(bars),
+        str(len(window)),
     )
-    return hashlib.sha256("|".join(facts).encode()).hexdigest()[:16]
+    content = b"".join(np.ascontiguousarray(column).tobytes() for column in (window.ts, window.y, window.x))
+    return hashlib.sha256("|".join(facts).encode() + content).hexdigest()[:16]
 
 
 def _time(microseconds: int) -> datetime:

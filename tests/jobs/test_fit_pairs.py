@@ -101,3 +101,29 @@ def test_what_is_not_configured_is_refused_in_one_line(profile):
         chosen_timeframes(["15s"], settings, shortest_s=60)
     with pytest.raises(UsageError, match="pair SOLUSDT/BTCUSDT is not in the universe"):
         chosen_pairs(["SOLUSDT/BTCUSDT"], published_universe(profile))
+
+
+def test_a_restated_bar_in_the_window_makes_a_new_model_and_one_before_it_does_not(warehouse, profile, more_trades):
+    resample(warehouse, (MINUTE,))
+    fitted(warehouse, profile, methods=("ols",), timeframes=(MINUTE,))
+    more_trades("BTCUSDT", [(60, "59000.00")], commit=2, first_id=100_000)  # 10:01, before the last 100 bars
+    resample(warehouse, (MINUTE,))
+    assert [found.note for found in fitted(warehouse, profile, methods=("ols",), timeframes=(MINUTE,))] == ["no new bar"]
+    more_trades("BTCUSDT", [(3_600, "59000.00")], commit=3, first_id=100_001)
+    more_trades("BTCUSDT", [(3_659, "59000.00")], commit=3, first_id=100_002)  # the close of a bar in the window
+    resample(warehouse, (MINUTE,))
+    (again,) = fitted(warehouse, profile, methods=("ols",), timeframes=(MINUTE,), now=NOW + timedelta(minutes=1))
+    assert again.fit is not None
+    models = warehouse.select("SELECT window_end, beta FROM fits ORDER BY fitted_at")
+    assert models["window_end"].n_unique() == 1  # the model of before stays what it was
+    assert models["beta"].n_unique() == 2
+
+
+def test_the_ledger_tells_a_models_bars(warehouse, profile):
+    from pipeline.store.partitions import downstream, load_partitions
+
+    resample(warehouse, (MINUTE,))
+    fitted(warehouse, profile, methods=("ols",), timeframes=(MINUTE,))
+    (row,) = load_partitions(warehouse, asset="models").iter_rows(named=True)
+    assert (row["partition"], row["complete"], row["rows"], row["revision"]) == ("ETHUSDT/BTCUSDT/1m/ols/100/price", True, 100, 0)
+    assert "models" in downstream(warehouse, "bars/BTCUSDT/1m/2026-03-02")["asset"].to_list()
