@@ -65,7 +65,7 @@ class Bench:
     def one_second(self) -> None:
         """1s bars as landing writes them, here for the whole day at once."""
         connection = self.warehouse.connection
-        store = LandingStore(connection)
+        store = LandingStore(connection, Path("no-archive"))
         touched = self.warehouse.arrow(f"SELECT DISTINCT symbol, {bucket('event_time', '1')} AS ts FROM ticks")  # noqa: S608  constant text
 
         def forget() -> None:

@@ -6,17 +6,23 @@ micro-batch is there or nothing is.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
 
 from pipeline.model.coverage import Coverage
 from pipeline.model.timeframe import Timeframe
+from pipeline.store.archiving import thaw
 from pipeline.store.bars import FROM_TICKS, bucket
+
+_log = logging.getLogger(__name__)
 
 _UTC_US = pa.timestamp("us", tz="UTC")
 
@@ -63,11 +69,23 @@ class StreamReport:
     observed_us: int
 
 
-class LandingStore:
-    """The warehouse's own connection, with one method for each thing that landing reads or writes."""
+class ArchivedDay(NamedTuple):
+    """One symbol's UTC day (days since the epoch) of a dataset."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    dataset: str
+    symbol: str
+    day: int
+
+
+class LandingStore:
+    """The warehouse's own connection, with one method for each thing that landing reads or writes.
+
+    ``archive`` is the profile's directory of Parquet files.
+    """
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, archive: Path) -> None:
         self._connection = connection
+        self._archive = archive
 
     @property
     def connection(self) -> duckdb.DuckDBPyConnection:
@@ -106,7 +124,20 @@ class LandingStore:
 
     def last_quotes(self) -> dict[str, int]:
         """Highest landed update id of each symbol's quotes."""
-        return dict(self._connection.execute("SELECT symbol, max(update_id) FROM quotes GROUP BY symbol").fetchall())
+        rows = self._connection.execute(
+            """SELECT symbol, max(last_id) FROM (
+                   SELECT symbol, max(update_id) AS last_id FROM quotes_recent GROUP BY symbol UNION ALL
+                   SELECT symbol, last_id FROM archived WHERE dataset = 'quotes'
+               ) GROUP BY symbol"""
+        )
+        return dict(rows.fetchall())
+
+    def archived(self) -> dict[ArchivedDay, str]:
+        """The days that were ever archived, with their state; those that are back in the database are left out."""
+        rows = self._connection.execute(
+            "SELECT dataset, symbol, day - DATE '1970-01-01', state FROM archived WHERE state IN ('archived', 'expired')"
+        ).fetchall()
+        return {ArchivedDay(dataset, symbol, day): state for dataset, symbol, day, state in rows}
 
     def known_gaps(self) -> list[tuple[Gap, str]]:
         """Every row of the ledger with its state."""
@@ -119,6 +150,9 @@ class LandingStore:
         # While a timeframe is away its marks are pruned: when it comes back it is made anew, as one without a cursor is.
         self._connection.execute(
             "DELETE FROM resample_cursors WHERE timeframe NOT IN (SELECT unnest(?))", [[frame.name for frame in timeframes]]
+        )
+        self._connection.execute(
+            "DELETE FROM mark_cursors WHERE consumer NOT IN (SELECT 'liquidity/' || unnest(?))", [[frame.name for frame in timeframes]]
         )
         self._connection.executemany("INSERT INTO timeframes VALUES (?, ?)", [[frame.name, frame.seconds] for frame in timeframes])
 
@@ -137,8 +171,28 @@ class LandingStore:
         sql = """INSERT INTO quotes_recent BY NAME SELECT * REPLACE (
             CAST(bid AS DECIMAL(18, 8)) AS bid, CAST(bid_qty AS DECIMAL(18, 8)) AS bid_qty,
             CAST(ask AS DECIMAL(18, 8)) AS ask, CAST(ask_qty AS DECIMAL(18, 8)) AS ask_qty)"""
-        condition = " WHERE NOT EXISTS (SELECT 1 FROM quotes q WHERE q.symbol = landing.symbol AND q.update_id = landing.update_id)"
+        condition = " WHERE NOT EXISTS (SELECT 1 FROM quotes_recent q WHERE q.symbol = landing.symbol AND q.update_id = landing.update_id)"
         return self._insert(sql, rows, condition if maybe_known else "")
+
+    def unknown_quotes(self, rows: pa.Table) -> pa.Table:
+        """Those of the quotes whose update id is neither in the database nor in the archive."""
+        self._connection.register("landing", rows)
+        try:
+            return self._connection.execute(
+                "SELECT * FROM landing ANTI JOIN quotes q ON q.symbol = landing.symbol AND q.update_id = landing.update_id"
+            ).to_arrow_table()
+        finally:
+            self._connection.unregister("landing")
+
+    def thaw(self, day: ArchivedDay) -> None:
+        """Bring an archived day back into the database.
+
+        Raises:
+            StoreError: when its file cannot be read.
+        """
+        date = datetime.fromtimestamp(day.day * 86_400, UTC).date()
+        rows = thaw(self._connection, self._archive, day.dataset, day.symbol, date)
+        _log.info("archived day is back", extra={"dataset": day.dataset, "symbol": day.symbol, "day": str(date), "rows": rows})
 
     def touch_bars(self, touched: pa.Table, commit_no: int, *, journal_time_us: int, lateness_us: int) -> pa.Table:
         """Mark the touched (symbol, ts of the 1s bar) and compute their 1s bars anew from ticks.
@@ -197,19 +251,30 @@ class LandingStore:
         """
         self._connection.execute(
             """INSERT INTO gaps
-               SELECT $id, $symbol, $first, $last,
-                      (SELECT max(event_time) FROM ticks WHERE symbol = $symbol AND trade_id = $first - 1),
-                      (SELECT max(event_time) FROM ticks WHERE symbol = $symbol AND trade_id = $last + 1),
+               SELECT $id, $symbol, $first, $last, make_timestamptz($before), make_timestamptz($after),
                       make_timestamptz($detected), 'open', NULL, NULL""",
             {
                 "id": gap.gap_id,
                 "symbol": gap.symbol,
                 "first": gap.first_missing,
                 "last": gap.last_missing,
+                "before": self._trade_us(gap.symbol, gap.first_missing - 1),
+                "after": self._trade_us(gap.symbol, gap.last_missing + 1),
                 "detected": detected_us,
             },
         )
         return self._mark_ends(gap.gap_id, commit_no)
+
+    def _trade_us(self, symbol: str, trade_id: int) -> int | None:
+        """Event time (microseconds) of a trade, which has been archived where it is not in the database."""
+        for table in ("ticks_recent", "ticks"):
+            row = self._connection.execute(
+                f"SELECT epoch_us(max(event_time)) FROM {table} WHERE symbol = ? AND trade_id = ?",  # noqa: S608  one of two names
+                [symbol, trade_id],
+            ).fetchone()
+            if row is not None and row[0] is not None:
+                return int(row[0])
+        return None
 
     def close_gap(self, gap_id: str, state: str, resolved_us: int, detail: str | None, commit_no: int) -> list[int]:
         """Set a gap's final state, and mark the bars at its ends, so that larger ones are judged again; returned as by ``add_gap``."""
@@ -286,19 +351,16 @@ class LandingStore:
 
     # ------------------------------------------------------------------ upkeep
 
-    def prune(self, *, quotes_before: datetime) -> None:
-        """Remove marks that every timeframe's resampling has passed, and quotes that have been kept long enough."""
+    def prune(self) -> None:
+        """Remove marks that all who follow them have passed, for every timeframe: resampling, and the measuring of liquidity."""
         self._connection.execute(
             """DELETE FROM dirty_marks WHERE commit_no <= ALL (
                    SELECT coalesce(r.commit_no, 0)
                    FROM timeframes t LEFT JOIN resample_cursors r ON r.timeframe = t.name WHERE t.seconds > 1
+                   UNION ALL
+                   SELECT coalesce(m.commit_no, 0) FROM timeframes t LEFT JOIN mark_cursors m ON m.consumer = 'liquidity/' || t.name
                )"""
         )
-        self._connection.execute("DELETE FROM quotes_recent WHERE recv_time < ?", [quotes_before])
-
-    def checkpoint(self) -> None:
-        """Move the write-ahead log into the file."""
-        self._connection.execute("CHECKPOINT")
 
     def _insert(self, sql: str, rows: pa.Table, condition: str = "") -> int:
         self._connection.register("landing", rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection
-from datetime import UTC, datetime, timedelta
 
 from pipeline.journal import JournalReader, Position, Writer, open_journal, sources
 from pipeline.model.pair import Pair
@@ -13,6 +12,7 @@ from pipeline.model.universe import PairSpec, Universe
 from pipeline.profile import Profile, publish_universe, read_universe
 from pipeline.settings import Settings
 from pipeline.store import LocalWarehouse
+from pipeline.store.archiving import Archiver
 from pipeline.store.landing import LandingStore
 from pipeline.store.live import LiveStore
 from pipeline.store.warehouse import OpenTransaction
@@ -20,6 +20,7 @@ from pipeline.venues import venue
 from pipeline.warehouse.alerting import AlertEngine
 from pipeline.warehouse.control import Controls, activate_line, request_line
 from pipeline.warehouse.landing import CONTROL, Lander
+from pipeline.warehouse.orders import OrderDesk
 from pipeline.warehouse.signals import SignalWindows, SignalWriter
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ _log = logging.getLogger(__name__)
 _SOURCES_EVERY_S = 1.0
 _REQUESTS_EVERY_S = 0.2
 _MODELS_EVERY_S = 1.0
+_ORDERS_EVERY_S = 0.2
 _PRUNE_EVERY_S = 60.0
 
 
@@ -37,7 +39,7 @@ class Engine:
         self._profile = profile
         self._settings = settings
         connection = warehouse.connection
-        self._landing = LandingStore(connection)
+        self._landing = LandingStore(connection, profile.archive)
         self._live = LiveStore(connection)
         self._landing.set_timeframes(settings.parsed_timeframes)
         self._lander = Lander(self._landing, profile, venue(), lateness_ms=settings.lateness_ms)
@@ -46,15 +48,17 @@ class Engine:
         frames = settings.parsed_timeframes
         self._signals = SignalWriter(self._live, inside, frames, windows, lateness_ms=settings.lateness_ms)
         self._alerts = AlertEngine(self._live, inside, windows, frames, tuple(channels))
+        self._orders = OrderDesk(Archiver(connection, profile), self._lander.archive_changed)
         self._controls = Controls(self._live, self._lander, self._signals, self._alerts, self._first_universe())
         self._alerts.set_universe(self._controls.universe)
         self._control: Writer = open_journal(profile, settings).writer(CONTROL)
         self._readers: dict[str, JournalReader] = {}
-        self._due = dict.fromkeys(("sources", "requests", "models", "prune"), 0.0)
+        self._due = dict.fromkeys(("sources", "requests", "models", "orders", "prune"), 0.0)
         publish_universe(profile, self._controls.universe)
 
     def close(self) -> None:
-        """Release the journal."""
+        """Release the journal; an order that is being carried out is carried out again next time."""
+        self._orders.close()
         self._control.close()
         for reader in self._readers.values():
             reader.close()
@@ -75,6 +79,8 @@ class Engine:
             self.take_requests()
         if self._is_due("models", _MODELS_EVERY_S):
             self._activate_models()
+        if self._is_due("orders", _ORDERS_EVERY_S):
+            self._orders.look()
         if self._is_due("prune", _PRUNE_EVERY_S):
             self._prune()
         return landed
@@ -149,14 +155,11 @@ class Engine:
             self._land(CONTROL, self._readers[CONTROL])
 
     def _prune(self) -> None:
-        now = datetime.now(UTC)
-        # A recording's receive times are as old as the recording, so its quotes are kept.
-        keep = timedelta(hours=self._settings.quote_retention_hours)
-        quotes_before = now - keep if self._profile.kind.value != "recorded" else datetime.fromtimestamp(0, UTC)
-        self._landing.prune(quotes_before=quotes_before)
+        self._landing.prune()
         oldest_ns = time.time_ns() - self._settings.journal_retention_hours * 3_600 * 1_000_000_000
         for source, reader in self._readers.items():
             reader.prune(oldest_ns, self._lander.position(source))
+        self._orders.sweep()
 
     def _first_universe(self) -> Universe:
         """The universe of the database; in a new one what the profile's file or the settings say."""

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +15,8 @@ from pipeline.journal.position import START, Position
 from pipeline.model.coverage import Coverage
 from pipeline.model.event import Clock, End, Own, TradeKind
 from pipeline.profile import Kind, Profile
-from pipeline.store.landing import JournalClock, LandingStore, Offset
+from pipeline.store.archiving import ARCHIVED, EXPIRED
+from pipeline.store.landing import ArchivedDay, JournalClock, LandingStore, Offset
 from pipeline.venues import Batch, QuoteColumns, TradeColumns, Venue
 from pipeline.warehouse.gaps import OPEN, GapChange, GapLedger
 from pipeline.warehouse.health import StreamWatch
@@ -33,6 +36,8 @@ _TIMELESS_SOURCES = frozenset({CONTROL, REPAIR, UPLOAD, "backfill"})
 _UTC_US = pa.timestamp("us", tz="UTC")
 _SECOND_US = 1_000_000
 _SECONDS_SPAN = 1 << 40  # more than any event time in seconds since the epoch
+_DAY_MS = 86_400_000
+_DAYS_SPAN = 1 << 32
 _LATEST_MS = 4_102_444_800_000  # the year 2100
 
 
@@ -70,6 +75,7 @@ class _Ledger:
     gaps: GapLedger
     last_quotes: dict[str, int]
     offsets: dict[str, Offset]
+    archived: dict[ArchivedDay, str]
     clock: JournalClock = field(default_factory=JournalClock)
 
 
@@ -121,8 +127,10 @@ class Lander:
         counts["impossible_time"] = int(np.count_nonzero(usable & ~possible) + np.count_nonzero(~quoted))
         usable &= possible
         trades = batch.trades if usable.all() else batch.trades.take(usable)
-        trades = self._new_trades(trades, counts)
+        trades = self._new_trades(self._not_expired(trades, counts), counts)
         changes = self._cover(trades)
+        # Everything that is computed anew from a day's rows needs all of them.
+        self._thaw(("ticks", "bars_1s"), trades.symbols.codes, trades.symbols.names, trades.event_time_ms)
         self._add_ticks(trades, source)
         clock = self._moved_clock(before, source, batch, trades, commit_no)
         bars = self._touch(trades, commit_no, clock_before=before)
@@ -149,6 +157,10 @@ class Lander:
             self._store.keep_samples(source, [f"{sample.reason}: {sample.text.decode('utf-8', 'replace')}" for sample in batch.samples])
         self._store.set_clock(clock, lateness_ms=self._lateness_ms)
         return Landed(clock, trades, self._known_us(before, source, trades), bars, own, counts)
+
+    def archive_changed(self) -> None:
+        """Read which days are archived again; to be called when an order has changed that."""
+        self._ledger.archived = self._store.archived()
 
     def settle_gap(self, gap_id: str, state: str, now_us: int, detail: str) -> None:
         """Give an open gap its final state (``unrecoverable`` or ``halt``), as a journal line says."""
@@ -188,6 +200,29 @@ class Lander:
         if changed:
             self._store.set_coverage(changed)
         return changes
+
+    def _not_expired(self, trades: TradeColumns, counts: Counter[str]) -> TradeColumns:
+        """Without the trades of days that were removed for good: a bar made of them alone would be wrong."""
+        gone = [day for day, state in self._ledger.archived.items() if state == EXPIRED and day.dataset == "ticks"]
+        if not gone or not len(trades):
+            return trades
+        codes = {name: code for code, name in enumerate(trades.symbols.names)}
+        keys = [codes[day.symbol] * _DAYS_SPAN + day.day for day in gone if day.symbol in codes]
+        kept = ~np.isin(_days(trades.symbols.codes, trades.event_time_ms), np.array(keys, np.int64))
+        counts["expired_day"] = int(np.count_nonzero(~kept))
+        return trades if kept.all() else trades.take(kept)
+
+    def _thaw(self, datasets: tuple[str, ...], codes: NDArray[Any], names: Sequence[str], event_time_ms: NDArray[np.int64]) -> None:
+        """Bring the archived days that these rows belong to back into the database."""
+        archived = self._ledger.archived
+        if not archived or not len(codes):
+            return
+        for code, day in zip(*np.divmod(np.unique(_days(codes, event_time_ms)), _DAYS_SPAN), strict=True):
+            for dataset in datasets:
+                one = ArchivedDay(dataset, names[int(code)], int(day))
+                if archived.get(one) == ARCHIVED:
+                    self._store.thaw(one)
+                    del archived[one]
 
     def _add_ticks(self, trades: TradeColumns, source: str) -> None:
         if not len(trades):
@@ -278,15 +313,26 @@ class Lander:
                 "recv_time": pa.array(quotes.recv_ns // 1_000, _UTC_US),
             }
         )
+        self._thaw(("quotes",), quotes.symbols.codes[rising], quotes.symbols.names, quotes.event_time_ms[rising])
         added = self._store.add_quotes(table.filter(pa.array(rising)), maybe_known=False)
         if not rising.all():
-            added += self._store.add_quotes(_without_repeats(table.filter(pa.array(~rising))), maybe_known=True)
+            added += self._add_older_quotes(_without_repeats(table.filter(pa.array(~rising))))
         counts["quotes"] = added
         counts["duplicate_quotes"] = len(quotes) - added
         for code, name in enumerate(quotes.symbols.names):
             ids = quotes.update_id[quotes.symbols.codes == code]
             if ids.size:
                 last[name] = max(last.get(name, -1), int(ids.max()))
+
+    def _add_older_quotes(self, table: pa.Table) -> int:
+        """Quotes that may be known already, in the database or in the archive."""
+        if any(day.dataset == "quotes" for day in self._ledger.archived):
+            table = self._store.unknown_quotes(table)
+            names = sorted(set(table["symbol"].to_pylist()))
+            codes = np.array([names.index(name) for name in table["symbol"].to_pylist()], np.int64)
+            times_ms = np.array(table["event_time"].cast(pa.int64()), np.int64) // 1_000
+            self._thaw(("quotes",), codes, names, times_ms)
+        return self._store.add_quotes(table, maybe_known=True)
 
     def _report_streams(self, batch: Batch) -> None:
         clocks = [event for _, _, event in batch.others if isinstance(event, Clock)]
@@ -295,7 +341,7 @@ class Lander:
 
     def _read_ledger(self) -> _Ledger:
         gaps = GapLedger(self._store.coverage(), self._store.known_gaps())
-        return _Ledger(gaps, self._store.last_quotes(), self._store.offsets(), self._store.clock())
+        return _Ledger(gaps, self._store.last_quotes(), self._store.offsets(), self._store.archived(), self._store.clock())
 
 
 def _counts(batch: Batch) -> Counter[str]:
@@ -318,6 +364,12 @@ def _uncovered(ids: NDArray[np.int64], coverage: Coverage) -> NDArray[np.int64]:
     at = np.searchsorted(intervals[:, 0], candidates, side="right") - 1
     covered = (at >= 0) & (candidates <= intervals[np.maximum(at, 0), 1])
     return np.sort(first_seen[~covered])
+
+
+def _days(codes: NDArray[Any], event_time_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+    """One number for symbol and UTC day."""
+    found: NDArray[np.int64] = codes.astype(np.int64) * _DAYS_SPAN + event_time_ms // _DAY_MS
+    return found
 
 
 def _possible(event_time_ms: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -6,6 +6,7 @@ import random
 from collections import defaultdict
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import polars as pl
 import pytest
@@ -44,7 +45,7 @@ class Market:
 
     def __init__(self, opened, names):
         self.opened = opened
-        self.store = LandingStore(opened.connection, opened_archive)
+        self.store = LandingStore(opened.connection, Path("no-archive"))
         self.trades = []
         self.gaps = {}
         self.clock = JournalClock()

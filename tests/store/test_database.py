@@ -130,7 +130,7 @@ def test_a_users_select_may_hold_dollars(profile, server):
 def test_a_timeframe_that_was_away_is_made_anew(profile):
     """Its marks were pruned while it was not configured, so its old cursor says nothing."""
     with open_local(profile) as opened:
-        store = LandingStore(opened.connection)
+        store = LandingStore(opened.connection, profile.archive)
         store.set_timeframes([Timeframe.parse("1s"), Timeframe.parse("1m"), Timeframe.parse("5m")])
         opened.connection.execute("INSERT INTO resample_cursors VALUES ('1m', 7), ('5m', 7)")
         store.set_timeframes([Timeframe.parse("1s"), Timeframe.parse("1m")])
@@ -141,8 +141,8 @@ def test_a_timeframe_that_was_away_is_made_anew(profile):
 @pytest.mark.parametrize(("names", "left"), [(("1s",), 0), (("1s", "1m"), 2)])
 def test_marks_that_nobody_waits_for_are_pruned(profile, names, left):
     with open_local(profile) as opened:
-        store = LandingStore(opened.connection)
+        store = LandingStore(opened.connection, profile.archive)
         store.set_timeframes([Timeframe.parse(name) for name in names])
         opened.connection.execute("INSERT INTO dirty_marks VALUES (1, 'A', now()), (2, 'A', now())")
-        store.prune(quotes_before=datetime(1970, 1, 1, tzinfo=UTC))
+        store.prune()
         assert opened.select("SELECT count(*) FROM dirty_marks").item() == left

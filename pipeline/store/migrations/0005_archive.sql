@@ -14,7 +14,7 @@ CREATE TABLE archived (
 
 -- appended to by flows and commands, removed by the warehouse, which says in `order_log` what became of each
 CREATE TABLE orders (
-    order_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, dataset VARCHAR, symbol VARCHAR, day DATE, path VARCHAR, run VARCHAR NOT NULL,
+    order_id VARCHAR NOT NULL, kind VARCHAR NOT NULL, dataset VARCHAR, symbol VARCHAR, day DATE, run VARCHAR NOT NULL,
     ordered_at TIMESTAMPTZ NOT NULL
 );
 CREATE TABLE stage_orders AS SELECT ''::VARCHAR AS batch, * FROM orders;
