@@ -31,6 +31,7 @@ _COMMANDS = {
     "sql": "data",
     "fit": "models",
     "screen": "models",
+    "report": "report",
     "universe": "watch",
     "alert": "watch",
     "profile": "manage",

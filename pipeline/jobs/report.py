@@ -1,239 +1,254 @@
-"""The report of a profile: models and verdicts of its pairs, spread and z-score charts, what data there is, how the streams are."""
+"""The report of a profile as one HTML file: its pairs, the quality of its data, the health of its pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import polars as pl
 
-from pipeline.analytics import align, signal_series, verdict
-from pipeline.analytics.reading import RICH, p_text, read_half_life, read_r_squared, read_zscore
-from pipeline.jobs.page import cell, figure, heading, page, paragraph, table
-from pipeline.jobs.svg import Level, line_chart
-from pipeline.model.pair import Pair
-from pipeline.model.timeframe import Timeframe
+from pipeline.alerts.event import EventKind
+from pipeline.analytics.verdict import Outcome
+from pipeline.errors import UsageError
+from pipeline.jobs.choice import chosen_pairs
+from pipeline.jobs.page import Chip, Tile, heading, masthead, page, paragraph, table, tiles
+from pipeline.jobs.report_health import State, health_section, look, quality_section, reading_section
+from pipeline.jobs.report_pair import GLANCE_COLUMNS, Facts, PairStudy, fired_alerts, glance_rows, pair_section, study_pair, summary_of
 from pipeline.model.universe import PairSpec, Universe
 from pipeline.profile import Kind, Profile, write_atomically
 from pipeline.settings import Settings
-from pipeline.store.bars import bar_spans, load_last_bars
-from pipeline.store.health import gap_totals, load_clock, load_gaps, load_streams, row_counts
+from pipeline.store.alerts import events_between
+from pipeline.store.health import load_clock
 from pipeline.store.liquidity import newest_liquidity
 from pipeline.store.models import newest_models
+from pipeline.store.notices import Notice, send_notice
+from pipeline.store.partitions import Made, put_partitions
 from pipeline.store.protocol import Warehouse
-from pipeline.store.reports import ReportRow, save_report
-from pipeline.store.signals import last_signals
+from pipeline.store.reports import ReportRow, list_reports, prune_reports, save_report
+from pipeline.store.screens import screened_pairs
 
-_POINTS = 500
-_MOST_GAPS = 20
+LONGEST_HOURS = 24 * 366
+LONGEST_TITLE = 120
+
+_MINUTE = timedelta(minutes=1)
+_EVERY_REPORT = 1_000_000
+_TOLD = frozenset(kind.value for kind in EventKind if kind.notifies)
 _KINDS = {
-    Kind.LIVE: "Live data of Binance USD-M Futures.",
-    Kind.SIMULATED: "Simulated data: none of these prices were ever traded.",
-    Kind.RECORDED: "Recorded data, replayed.",
+    Kind.LIVE: (Chip("live", "good"), "Live data of Binance USD-M Futures."),
+    Kind.SIMULATED: (Chip("simulated", "warn"), "Simulated data: none of these prices were ever traded."),
+    Kind.RECORDED: (Chip("recorded"), "Recorded data, replayed."),
 }
 
 
 @dataclass(frozen=True, slots=True)
-class _Series:
-    """What a chart of a pair shows, and whether it is history or a new computation."""
+class Order:
+    """What a report is to be about.
 
-    ts: list[datetime]
-    spread: list[float | None]
-    zscore: list[float | None]
-    source: str
+    Attributes:
+        start: first moment of the period.
+        end: its end, which does not belong to it; whole minutes both.
+        pairs: which pairs.
+        title: what stands at the top.
+        report_id: the same for the same period, pairs and title.
+    """
+
+    start: datetime
+    end: datetime
+    pairs: tuple[PairSpec, ...]
+    title: str
+    report_id: str
+
+    @property
+    def period(self) -> str:
+        """The period in words."""
+        return f"{self.start:%Y-%m-%d %H:%M} to {self.end:%Y-%m-%d %H:%M} UTC"
 
 
-def write_report(warehouse: Warehouse, profile: Profile, universe: Universe, settings: Settings, *, now: datetime, hours: int) -> ReportRow:
-    """Write the report of the last ``hours`` up to ``now`` (of a recording: up to its end) under the profile, and list it.
+def make_order(
+    profile: Profile,
+    universe: Universe,
+    *,
+    now: datetime,
+    hours: int = 24,
+    start: datetime | None = None,
+    end: datetime | None = None,
+    pairs: Sequence[str] | None = None,
+    title: str | None = None,
+) -> Order:
+    """Check what was asked for, and put in what was not.
 
-    The same period has the same name, so a run that is repeated replaces the file and its row.
+    Args:
+        profile: whose report.
+        universe: its pairs.
+        now: end of the period unless ``end`` is given: of a recording the end of the recording.
+        hours: length of the period unless ``start`` is given.
+        start: first moment of the period.
+        end: its end.
+        pairs: which pairs of the universe; all of them when None.
+        title: what stands at the top; the profile's name when None.
+
+    Raises:
+        UsageError: when a pair is not in the universe, the period is empty or too long, or the title is.
+    """
+    until = (end or now).astimezone(UTC).replace(second=0, microsecond=0)
+    since = start.astimezone(UTC).replace(second=0, microsecond=0) if start else until - timedelta(hours=hours)
+    if since >= until:
+        msg = f"the period from {since:%Y-%m-%dT%H:%MZ} to {until:%Y-%m-%dT%H:%MZ} is empty; the end must be after the start"
+        raise UsageError(msg)
+    if until - since > timedelta(hours=LONGEST_HOURS):
+        msg = f"the period of {(until - since).days} days is too long; expected at most {LONGEST_HOURS // 24} days"
+        raise UsageError(msg)
+    given = " ".join((title or "").split())
+    if len(given) > LONGEST_TITLE:
+        msg = f"the title has {len(given)} characters; expected at most {LONGEST_TITLE}"
+        raise UsageError(msg)
+    specs = chosen_pairs(pairs, universe)
+    minutes = (until - since) // _MINUTE
+    length = f"{minutes // 60}h" if minutes % 60 == 0 else f"{minutes}m"
+    own = "\x1f".join(["" if pairs is None else ",".join(str(spec.pair) for spec in specs), given])
+    suffix = f"-{hashlib.sha256(own.encode()).hexdigest()[:6]}" if own != "\x1f" else ""
+    return Order(since, until, specs, given or f"Profile {profile.name}", f"{until:%Y%m%dT%H%MZ}-{length}{suffix}")
+
+
+def report_time(warehouse: Warehouse, profile: Profile, now: datetime) -> datetime:
+    """The time that reports end at: now, or of a recording the time that it has reached."""
+    clock = load_clock(warehouse)
+    return clock.journal_time if clock is not None and profile.kind is Kind.RECORDED else now
+
+
+def write_report(
+    warehouse: Warehouse,
+    profile: Profile,
+    universe: Universe,
+    settings: Settings,
+    order: Order,
+    *,
+    now: datetime,
+    run: str,
+    deliver: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> ReportRow:
+    """Write a report under the profile, list it, and let the oldest go.
+
+    The same order has the same name, so a run that is repeated replaces the file and its row.
+
+    Args:
+        warehouse: what it is about, and where it is listed.
+        profile: where the file goes.
+        universe: symbols that are followed.
+        settings: as they hold for the profile.
+        order: what it is about.
+        now: ``created_at`` of the row; nothing in the file depends on it.
+        run: who made it, for the ledger.
+        deliver: tell of it over the notification channels, once for each order.
+        progress: called with pairs done and pairs in all.
 
     Returns:
         The row of ``reports``.
     """
-    clock = load_clock(warehouse)
-    end = clock.journal_time if clock is not None and profile.kind is Kind.RECORDED else now
-    end = end.astimezone(UTC).replace(second=0, microsecond=0)
-    start = end - timedelta(hours=hours)
-    title = f"Spreadwatch report: {profile.name}"
-    period = f"{start:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M} UTC"
-    body = [
-        heading(1, title),
-        paragraph(f"{period}. {_KINDS[profile.kind]}", "soft"),
-        *_pairs(warehouse, universe, settings),
-        *_liquidity(warehouse, settings),
-        *_data(warehouse, settings.parsed_timeframes, start),
-        *_health(warehouse),
-    ]
-    report_id = f"{end:%Y%m%dT%H%MZ}-{hours}h"
-    path = profile.reports / f"report-{report_id}.html"
-    text = page(f"{title}, {period}", body)
+    facts = _facts(warehouse, order, settings)
+    state = look(warehouse, profile, settings, universe.symbols, start=order.start, end=order.end)
+    studies = []
+    for done, spec in enumerate(order.pairs):
+        if progress is not None:
+            progress(done, len(order.pairs))
+        studies.append(study_pair(warehouse, spec, facts, settings))
+    text = page(f"{order.title}, {order.period}", _body(profile, order, facts, state=state, studies=studies, settings=settings))
+    path = profile.reports / f"report-{order.report_id}.html"
     write_atomically(path, text)
-    row = ReportRow(report_id, f"{profile.name}, {period}", now, start, end, path.name, len(text.encode()))
+    row = ReportRow(order.report_id, f"{order.title}, {order.period}", now, order.start, order.end, path.name, len(text.encode()))
     save_report(warehouse, row)
+    put_partitions(warehouse, [_partition(order, studies, text)], run=run)
+    if deliver:
+        send_notice(warehouse, _notice(profile, order, state, studies, path.resolve().as_posix()), now=now)
+    _let_go(warehouse, profile, settings.report_keep)
+    if progress is not None:
+        progress(len(order.pairs), len(order.pairs))
     return row
 
 
-def _pairs(warehouse: Warehouse, universe: Universe, settings: Settings) -> Iterator[str]:
-    models = newest_models(warehouse, list(settings.parsed_timeframes))
-    yield heading(2, "Pairs")
-    if not universe.pairs:
-        yield paragraph("No pair is configured; add one with `spreadwatch universe add`.", "none")
-    for spec in universe.pairs:
-        yield heading(3, f"{spec.pair} (primary model: {spec.method}, {spec.lookback} bars, {spec.scale} scale)")
-        own = models.filter((pl.col("y") == spec.pair.y) & (pl.col("x") == spec.pair.x))
-        yield table(
-            ["timeframe", "method", "lookback", "bars", "hedge ratio", "R2", "ADF p", "Engle-Granger p", "half-life", "Hurst", "until"],
-            (_model_row(row) for row in _by_length(own)),
-            empty="No model yet: too few complete bars of both legs.",
-        )
-        for timeframe in settings.parsed_timeframes:
-            yield from _chart(warehouse, spec, timeframe, own, settings)
-
-
-def _chart(warehouse: Warehouse, spec: PairSpec, timeframe: Timeframe, models: pl.DataFrame, settings: Settings) -> Iterator[str]:
-    primary = models.filter(
-        (pl.col("timeframe") == timeframe.name) & (pl.col("method") == spec.method.value) & (pl.col("lookback") == spec.lookback)
-    )
-    if primary.is_empty():
-        return
-    model = primary.row(0, named=True)
-    judged = verdict(model["eg_p"], model["adf_p"], settings.adf_significance)
-    yield paragraph(f"{timeframe}: {judged.text}", {True: "yes", False: "no", None: "none"}[judged.cointegrated])
-    series = _series(warehouse, spec, timeframe, model, settings)
-    latest = next((value for value in reversed(series.zscore) if value is not None), None)
-    yield paragraph(" ".join([read_zscore(latest), read_half_life(model["half_life"]), read_r_squared(model["r_squared"])]), "soft")
-    yield figure(line_chart(f"{spec.pair} spread, {timeframe}", series.ts, series.spread), f"Spread, {timeframe} bars. {series.source}")
-    levels = (Level(RICH, f"z = {RICH:g}: rich"), Level(-RICH, f"z = -{RICH:g}: cheap"))
-    yield figure(
-        line_chart(f"{spec.pair} z-score, {timeframe}", series.ts, series.zscore, levels=levels),
-        f"z-score over {settings.zscore_window} bars, {timeframe}.",
+def _facts(warehouse: Warehouse, order: Order, settings: Settings) -> Facts:
+    # A fit or screen of the minute that the period ends in belongs to it.
+    until = order.end + _MINUTE
+    timeframes = settings.parsed_timeframes
+    return Facts(
+        start=order.start,
+        end=order.end,
+        models=newest_models(warehouse, list(timeframes), until=until),
+        screens={timeframe.name: screened_pairs(warehouse, timeframe, until=until) for timeframe in timeframes},
+        liquidity={timeframe.name: newest_liquidity(warehouse, timeframe) for timeframe in timeframes if timeframe.seconds > 1}
+        | {timeframe.name: pl.DataFrame(schema={"symbol": pl.String}) for timeframe in timeframes if timeframe.seconds == 1},
+        events=events_between(warehouse, start=order.start, end=order.end).filter(pl.col("kind").is_in(sorted(_TOLD))),
     )
 
 
-def _series(warehouse: Warehouse, spec: PairSpec, timeframe: Timeframe, model: dict[str, object], settings: Settings) -> _Series:
-    """The signals as they were, or, before there are enough, the newest model over the bars."""
-    signals = last_signals(warehouse, spec.pair, timeframe, _POINTS)
-    if signals.height >= settings.zscore_window:
-        said = "Signals as they were, each under the model that was live at its bar."
-        return _Series(signals["ts"].to_list(), signals["spread"].to_list(), signals["zscore"].to_list(), said)
-    beta = model["beta"]
-    ts, y, x = _closes(warehouse, spec.pair, timeframe, settings)
-    if len(ts) < settings.zscore_window or not isinstance(beta, float):
-        return _Series([], [], [], "")
-    computed = signal_series(
-        y, x, beta, scale=spec.scale.value, zscore_window=settings.zscore_window, correlation_window=settings.correlation_window
-    )
-    return _Series(ts, computed.spread.tolist(), computed.zscore.tolist(), "Computed for this report with the newest model.")
+def _body(profile: Profile, order: Order, facts: Facts, *, state: State, studies: Sequence[PairStudy], settings: Settings) -> Iterator[str]:
+    badge, words = _KINDS[profile.kind]
+    yield masthead(order.title, badge, [order.period, words])
+    yield tiles(_tiles(facts, state, studies))
+    yield heading(2, "Pairs at a glance")
+    yield table(GLANCE_COLUMNS, glance_rows(studies), empty="No pair is configured; add one with `spreadwatch universe add`.")
+    if studies:
+        yield paragraph("Times are UTC. A bar is labelled by its opening. See the end for how to read the numbers.", "soft")
+    for study in studies:
+        yield pair_section(study, facts, settings)
+    yield quality_section(state)
+    yield health_section(state)
+    yield reading_section()
 
 
-def _closes(warehouse: Warehouse, pair: Pair, timeframe: Timeframe, settings: Settings) -> tuple[list[datetime], list[float], list[float]]:
-    bars = load_last_bars(warehouse, [pair.y, pair.x], timeframe, _POINTS, complete_only=True)
-    legs = [
-        (part["ts"].dt.epoch("us").to_numpy(), part["close"].cast(pl.Float64).to_numpy())
-        for part in (bars.filter(symbol=leg) for leg in (pair.y, pair.x))
-    ]
-    both = align(*legs[0], *legs[1], timeframe.us, settings.max_fill)
-    epoch = datetime.fromtimestamp(0, UTC)
-    return [epoch + timedelta(microseconds=time) for time in both.ts.tolist()], both.y.tolist(), both.x.tolist()
-
-
-def _liquidity(warehouse: Warehouse, settings: Settings) -> Iterator[str]:
-    yield heading(2, "Liquidity")
-    for timeframe in settings.parsed_timeframes:
-        if timeframe.seconds == 1:
-            continue
-        rows = newest_liquidity(warehouse, timeframe)
-        yield table(
-            [
-                f"{timeframe} bars",
-                "bars",
-                "quote volume",
-                "trades",
-                "taker imbalance",
-                "quoted spread, bps",
-                "Roll",
-                "Corwin-Schultz",
-                "Amihud",
-            ],
-            ([row[name] for name in _LIQUIDITY_COLUMNS] for row in rows.iter_rows(named=True)),
-            empty=f"Not measured yet on {timeframe} bars.",
-        )
-
-
-def _data(warehouse: Warehouse, timeframes: Sequence[Timeframe], start: datetime) -> Iterator[str]:
-    yield heading(2, "Data")
-    spans = [(timeframe.name, *row) for timeframe in timeframes for row in bar_spans(warehouse, timeframe).iter_rows()]
-    yield table(
-        ["timeframe", "symbol", "first bar", "last bar", "bars", "complete", "from the exchange's candlesticks"],
-        spans,
-        empty="No bar yet.",
-    )
-    totals = gap_totals(warehouse)
-    yield heading(3, "Gaps")
-    yield table(
-        ["symbol", "open", "refilled", "halts", "unrecoverable"],
-        totals.iter_rows(),
-        empty="No gap: every trade id from the first to the last is here.",
-    )
-    recent = load_gaps(warehouse, most=_MOST_GAPS).filter(pl.col("detected_at") >= start)
-    if recent.height:
-        columns = ["symbol", "first_missing", "last_missing", "missing", "from_time", "to_time", "state", "detail"]
-        yield table(columns, recent.select(columns).iter_rows(), empty="")
-
-
-def _health(warehouse: Warehouse) -> Iterator[str]:
-    yield heading(2, "Health")
-    clock = load_clock(warehouse)
-    if clock is None:
-        yield paragraph("Nothing has been landed yet.", "none")
+def _tiles(facts: Facts, state: State, studies: Sequence[PairStudy]) -> Iterator[Tile]:
+    judged = [one for study in studies for one in study.timeframes]
+    good = sum(1 for one in judged if one.verdict.outcome is Outcome.COINTEGRATED)
+    yield Tile("Cointegrated", f"{good} of {len(judged)}", "pairs and timeframes with a model", "good" if good else "")
+    fired = fired_alerts(facts.events)
+    yield Tile("Alerts fired", str(fired), "in the period, of any symbol or pair", "warn" if fired else "")
+    yield Tile("Open gaps", str(state.open_gaps), "in the trade ids", "bad" if state.open_gaps else "")
+    errors, warns = state.failing("error"), state.failing("warn")
+    if state.checks.is_empty():
+        yield Tile("Quality checks", "none", "no check has run yet")
     else:
-        ended = ", the recording has ended" if clock.ended else ""
-        yield paragraph(f"Landed up to {cell(clock.journal_time)} UTC in {clock.commit_no:,} transactions{ended}.")
-    streams = load_streams(warehouse)
-    yield table(
-        ["stream", "state", "messages", "per second", "last message", "lag, ms", "reconnects"],
-        streams.drop("observed_at").iter_rows(),
-        empty="No stream has been seen.",
+        value = f"{errors} failing" if errors else f"{warns} to look at" if warns else "all well"
+        yield Tile("Quality checks", value, f"{state.checks.height} subjects checked", "bad" if errors else "warn" if warns else "good")
+    if state.clock is None:
+        yield Tile("Data until", "none", "nothing landed yet")
+    else:
+        yield Tile("Data until", f"{state.clock.journal_time:%H:%M:%S}", f"{state.clock.journal_time:%Y-%m-%d} UTC")
+
+
+def _partition(order: Order, studies: Sequence[PairStudy], text: str) -> Made:
+    return Made(
+        asset="reports",
+        partition=order.report_id,
+        complete=True,
+        rows=len(studies),
+        fingerprint=hashlib.sha256(text.encode()).hexdigest()[:32],
+        day=order.end.date(),
+        first_ts=order.start,
+        last_ts=order.end,
+        inputs=tuple(f"models/{study.spec.pair}/{one.timeframe}" for study in studies for one in study.timeframes),
     )
-    yield heading(3, "Rows")
-    yield table(["table", "rows"], row_counts(warehouse).iter_rows(), empty="")
 
 
-def _model_row(row: dict[str, Any]) -> list[object]:
-    judged = {name: None if row[name] is None else p_text(row[name]).removeprefix("p = ").removeprefix("p ") for name in ("adf_p", "eg_p")}
-    return [judged.get(name, row[name]) for name in _MODEL_COLUMNS]
+def _notice(profile: Profile, order: Order, state: State, studies: Sequence[PairStudy], path: str) -> Notice:
+    told = [summary_of(study) for study in studies]
+    told.append(f"{state.open_gaps} open gaps, {state.failing('error')} failing checks")
+    return Notice(
+        topic="report",
+        key=f"{profile.name}/{order.report_id}",
+        title=f"Spreadwatch report: {order.title}, {order.period}",
+        summary=". ".join(told),
+        path=path,
+        at=order.end,
+    )
 
 
-def _by_length(models: pl.DataFrame) -> list[dict[str, Any]]:
-    """Models from the shortest timeframe to the longest."""
-    rows = models.iter_rows(named=True)
-    return sorted(rows, key=lambda row: (Timeframe.parse(row["timeframe"]), row["method"], row["lookback"]))
-
-
-_MODEL_COLUMNS = (
-    "timeframe",
-    "method",
-    "lookback",
-    "n",
-    "beta",
-    "r_squared",
-    "adf_p",
-    "eg_p",
-    "half_life",
-    "hurst",
-    "window_end",
-)
-_LIQUIDITY_COLUMNS = (
-    "symbol",
-    "window_bars",
-    "quote_volume",
-    "trades",
-    "taker_imbalance",
-    "quoted_spread_bps",
-    "roll_spread",
-    "corwin_schultz",
-    "amihud",
-)
+def _let_go(warehouse: Warehouse, profile: Profile, keep: int) -> None:
+    """Remove reports beyond the newest ``keep``: first from the list, then the files that the list does not have."""
+    prune_reports(warehouse, keep=keep)
+    listed = {row.path for row in list_reports(warehouse, most=_EVERY_REPORT)}
+    for file in profile.reports.glob("report-*.html"):
+        if file.name not in listed:
+            file.unlink(missing_ok=True)

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
 
-_WIDTH, _HEIGHT = 760, 190
-_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 10, 10, 24
+_WIDTH, _HEIGHT = 980, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 62, 62, 10, 24
+_MOST_POINTS = 2 * (_WIDTH - _LEFT - _RIGHT)
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 _TIME_STEPS_S = (1, 5, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400, 172_800, 604_800)
 
@@ -22,14 +23,32 @@ class Level:
     label: str
 
 
-def line_chart(label: str, times: Sequence[datetime], values: Sequence[float | None], *, levels: Sequence[Level] = ()) -> str:
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A shaded range of values."""
+
+    low: float
+    high: float
+
+
+def line_chart(
+    label: str,
+    times: Sequence[datetime],
+    values: Sequence[float | None],
+    *,
+    levels: Sequence[Level] = (),
+    band: Band | None = None,
+    span: tuple[datetime, datetime] | None = None,
+) -> str:
     """One series over time.
 
     Args:
         label: what it is, for screen readers.
         times: in order.
-        values: one for each time; None or NaN leaves a hole in the line.
+        values: one for each time; None or NaN leaves a hole in the line. Of more than there are pixels the extremes are drawn.
         levels: horizontal lines that belong to the picture.
+        band: a range that belongs to the picture.
+        span: first and last time of the axis; of the series when not given.
 
     Returns:
         An ``<svg>`` element; a plain sentence when there are not two values to draw a line between.
@@ -39,22 +58,51 @@ def line_chart(label: str, times: Sequence[datetime], values: Sequence[float | N
     defined = [value for value in numbers if math.isfinite(value)]
     if len(defined) < 2:
         return f'<p class="none">{escape(label)}: nothing to draw yet.</p>'
-    low, high = _padded(min([*defined, *(level.value for level in levels)]), max([*defined, *(level.value for level in levels)]))
-    frame = _Frame(seconds[0], seconds[-1], low, high)
+    extent = [*defined, *(level.value for level in levels), *((band.low, band.high) if band else ())]
+    low, high = _padded(min(extent), max(extent))
+    first, last = (span[0].timestamp(), span[1].timestamp()) if span else (seconds[0], seconds[-1])
+    frame = _Frame(first, last, low, high)
     parts = [f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(label, quote=True)}">']
+    if band:
+        top, height = frame.y(band.high), frame.y(band.low) - frame.y(band.high)
+        parts.append(f'<rect class="band" x="{_LEFT}" y="{top:.1f}" width="{_WIDTH - _LEFT - _RIGHT}" height="{height:.1f}"/>')
     for tick in _ticks(low, high):
         y = frame.y(tick)
         parts.append(f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{_LEFT - 6}" y="{y + 3.5:.1f}" text-anchor="end">{_number(tick, high - low)}</text>')
-    for at, text in _time_ticks(seconds[0], seconds[-1]):
+    for at, text in _time_ticks(first, last):
         parts.append(f'<text class="tick" x="{frame.x(at):.1f}" y="{_HEIGHT - 8}" text-anchor="middle">{text}</text>')
     for level in levels:
         y = frame.y(level.value)
         parts.append(f'<line class="level" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text class="tick" x="{_WIDTH - _RIGHT}" y="{y - 3:.1f}" text-anchor="end">{escape(level.label)}</text>')
-    parts += [f'<polyline points="{points}"/>' for points in _lines(frame, seconds, numbers)]
+    parts += [f'<polyline points="{points}"/>' for points in _lines(frame, *_thinned(seconds, numbers))]
+    # Over the line, or a dense one would hide them.
+    parts += [f'<text class="name" x="{_LEFT + 4}" y="{frame.y(level.value) - 3:.1f}">{escape(level.label)}</text>' for level in levels]
+    newest = next(index for index in reversed(range(len(numbers))) if math.isfinite(numbers[index]))
+    x, y = frame.x(seconds[newest]), frame.y(numbers[newest])
+    parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="2.6"/>')
+    parts.append(
+        f'<text class="last" x="{min(x, _WIDTH - _RIGHT) + 6:.1f}" y="{y + 3.5:.1f}">{_number(numbers[newest], (high - low) / 10)}</text>'
+    )
     parts.append("</svg>")
     return "".join(parts)
+
+
+def _thinned(seconds: Sequence[float], numbers: Sequence[float]) -> tuple[list[float], list[float]]:
+    """Of each run of neighbours the lowest and the highest, in order: what a pixel column would show of them anyway."""
+    if len(numbers) <= _MOST_POINTS:
+        return list(seconds), list(numbers)
+    size = math.ceil(len(numbers) * 2 / _MOST_POINTS)
+    kept: list[int] = []
+    for at in range(0, len(numbers), size):
+        run = range(at, min(at + size, len(numbers)))
+        defined = [index for index in run if math.isfinite(numbers[index])]
+        if not defined:
+            kept.append(at)  # a hole stays one
+            continue
+        low, high = min(defined, key=numbers.__getitem__), max(defined, key=numbers.__getitem__)
+        kept += sorted({low, high})
+    return [seconds[index] for index in kept], [numbers[index] for index in kept]
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +146,8 @@ def _time_ticks(first: float, last: float) -> Iterator[tuple[float, str]]:
     pattern = "%d %b" if step >= 86_400 else "%H:%M" if step >= 60 else "%H:%M:%S"
     at = math.ceil(first / step) * step
     while at <= last:
-        yield at, datetime.fromtimestamp(at, UTC).strftime(pattern)
+        # Midnight is told by the day that begins.
+        yield at, datetime.fromtimestamp(at, UTC).strftime("%d %b" if at % 86_400 == 0 else pattern)
         at += step
 
 

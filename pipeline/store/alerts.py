@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import polars as pl
 
 from pipeline.alerts import AlertState, Rule
@@ -12,6 +14,11 @@ _STATES = "SELECT CAST(snapshot AS VARCHAR) AS snapshot FROM alert_states ORDER 
 _EVENTS = """
     SELECT event_id, rule_id, series, kind, occurred_at, value, threshold, severity, message
     FROM alert_events ORDER BY occurred_at DESC, event_id LIMIT $most
+"""
+
+_PERIOD = """
+    SELECT event_id, rule_id, series, kind, occurred_at, value, threshold, severity, message
+    FROM alert_events WHERE occurred_at >= $start AND occurred_at < $end ORDER BY occurred_at, event_id
 """
 
 
@@ -37,6 +44,11 @@ def load_states(warehouse: Warehouse) -> tuple[AlertState, ...]:
 def load_events(warehouse: Warehouse, *, most: int = 200) -> pl.DataFrame:
     """The newest transitions: event_id, rule_id, series, kind, occurred_at, value, threshold, severity, message."""
     return warehouse.select(_EVENTS, most=most)
+
+
+def events_between(warehouse: Warehouse, *, start: datetime, end: datetime) -> pl.DataFrame:
+    """Transitions with ``start <= occurred_at < end`` in time order; columns as of ``load_events``."""
+    return warehouse.select(_PERIOD, start=start, end=end)
 
 
 def _with_enabled(rule: Rule, *, enabled: bool) -> Rule:

@@ -38,7 +38,7 @@ _PRUNE = statement(
 _KNOWN = "SELECT model_id FROM fits WHERE model_id IN (SELECT unnest($ids))"
 
 _NEWEST = """
-    SELECT * FROM models WHERE timeframe IN (SELECT unnest($timeframes))
+    SELECT * FROM models WHERE timeframe IN (SELECT unnest($timeframes)) AND window_end <= $until
     QUALIFY row_number() OVER (PARTITION BY y, x, timeframe, lookback, method, scale ORDER BY window_end DESC, fitted_at DESC) = 1
     ORDER BY y, x, timeframe, method, lookback
 """
@@ -48,6 +48,8 @@ _HISTORY = """
     WHERE y = $y AND x = $x AND timeframe = $timeframe AND fitted_at >= $start AND fitted_at < $end
     ORDER BY fitted_at, method, lookback
 """
+
+_EVER = datetime.fromisoformat("9999-01-01T00:00:00+00:00")
 
 
 def save_fits(warehouse: Warehouse, fits: pl.DataFrame) -> None:
@@ -66,9 +68,9 @@ def known_fits(warehouse: Warehouse, model_ids: list[str]) -> set[str]:
     return set(warehouse.select(_KNOWN, ids=model_ids)["model_id"].to_list()) if model_ids else set()
 
 
-def newest_models(warehouse: Warehouse, timeframes: list[Timeframe]) -> pl.DataFrame:
-    """The newest fit of each pair, timeframe, lookback, method and scale; columns as in the view ``models``."""
-    return warehouse.select(_NEWEST, timeframes=[timeframe.name for timeframe in timeframes])
+def newest_models(warehouse: Warehouse, timeframes: list[Timeframe], *, until: datetime = _EVER) -> pl.DataFrame:
+    """Of each pair, timeframe, lookback, method and scale the newest fit whose window ends by ``until``; columns as in ``models``."""
+    return warehouse.select(_NEWEST, timeframes=[timeframe.name for timeframe in timeframes], until=until)
 
 
 def load_models(warehouse: Warehouse, pair: Pair, timeframe: Timeframe, *, start: datetime, end: datetime) -> pl.DataFrame:

@@ -35,6 +35,18 @@ class OutboxStore:
         ).fetchall()
         return [Waiting(*row) for row in rows]
 
+    def take_notices(self, channels: Sequence[str]) -> None:
+        """Put the notices of the last day that are not there yet into the outbox, once for each channel."""
+        self._connection.execute(
+            """INSERT INTO outbox
+               SELECT n.event_id, c.channel, n.topic, n.event_id, n.payload, 'waiting', 0, n.made_at, NULL
+               FROM notices n CROSS JOIN (SELECT unnest(?::VARCHAR[]) AS channel) c
+               WHERE n.made_at > now() - INTERVAL 1 DAY
+                 AND NOT EXISTS (SELECT 1 FROM outbox o WHERE o.event_id = n.event_id AND o.channel = c.channel)
+               ORDER BY n.made_at""",
+            [list(channels)],
+        )
+
     def record(self, results: Sequence[tuple[str, int, int | None, str | None, str, str]]) -> None:
         """Write results: state, attempts, next attempt (microseconds), error, event_id, channel."""
         self._connection.executemany(

@@ -19,7 +19,21 @@ _SAVE = statement(
     """,
 )
 
-_LIST = "SELECT report_id, title, created_at, period_start, period_end, path, bytes FROM reports ORDER BY created_at DESC LIMIT $most"
+_PRUNE = statement(
+    "prune_reports",
+    stage="stage_keep",
+    sql="""
+    DELETE FROM reports WHERE report_id IN (
+        SELECT report_id FROM reports QUALIFY row_number() OVER (ORDER BY created_at DESC, report_id)
+            > (SELECT max(keep) FROM stage_keep WHERE batch = '{batch}')
+    );
+    DELETE FROM partitions WHERE asset = 'reports' AND partition NOT IN (SELECT report_id FROM reports)
+    """,
+)
+
+_LIST = """
+    SELECT report_id, title, created_at, period_start, period_end, path, bytes FROM reports ORDER BY created_at DESC, report_id LIMIT $most
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,11 @@ class ReportRow:
 def save_report(warehouse: Warehouse, report: ReportRow) -> None:
     """Add a report to the list, in place of one of the same id."""
     warehouse.run(_SAVE, pl.DataFrame([asdict(report)]))
+
+
+def prune_reports(warehouse: Warehouse, *, keep: int) -> None:
+    """Take all but the ``keep`` newest reports off the list, and out of the ledger."""
+    warehouse.run(_PRUNE, pl.DataFrame({"keep": [keep]}))
 
 
 def list_reports(warehouse: Warehouse, *, most: int = 100) -> list[ReportRow]:

@@ -30,6 +30,8 @@ async def deliver_forever(outbox: OutboxStore, channels: Mapping[str, Channel], 
 
 
 async def _round(outbox: OutboxStore, channels: Mapping[str, Channel]) -> None:
+    if channels:
+        await asyncio.to_thread(outbox.take_notices, tuple(channels))
     waiting = await asyncio.to_thread(outbox.waiting)
     if not waiting:
         return

@@ -16,8 +16,8 @@ def test_screen_keeps_the_pairs_and_shows_the_best(make_profile, serve_warehouse
     from flows.screen import screen
 
     warehouse = serve_warehouse(make_profile())
-    assert screen() == 0
-    assert newest_artifact("screen").description.startswith("nothing to screen yet: 0 of 2 symbols have complete 1m bars")
+    assert screen(timeframe="5m") == 0
+    assert newest_artifact("screen").description.startswith("nothing to screen yet: 2 of 2 symbols have complete 5m bars (23 rows)")
     resample()
     found = screen(lookback=110)
     rows = warehouse.select("SELECT * FROM screens ORDER BY rank")
