@@ -1,106 +1,121 @@
-"""The exchange's candlesticks, where there are none yet."""
+"""The exchange's candlesticks and trades of the past, where there are none yet."""
 
 from dataclasses import asdict
-from datetime import datetime
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, get_run_logger
 
-from flows.session import here, listed, run_name, session, tell, universe, with_retries
+from flows.session import here, listed, progress, run_name, session, tell, universe, with_retries
 from pipeline.cli.process import require_own_kind
-from pipeline.errors import UsageError
 from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time
 from pipeline.profile import Kind
+
+if TYPE_CHECKING:
+    from pipeline.jobs.backfill import Order
+
+_LOG_EVERY_S = 30.0
 
 
 @flow(
     name="backfill",
-    description="Fetches the exchange's candlesticks that are missing, so that charts are full.",
+    description="Fetches the exchange's candlesticks and trades that are missing, so that charts are full.",
     flow_run_name=run_name(
-        lambda given: f"backfill {listed(given.get('timeframes'), 'every timeframe')} of {listed(given.get('symbols'), 'every symbol')}"
+        lambda given: (
+            f"backfill {' and '.join(given.get('what') or ['klines'])} {listed(given.get('timeframes'), 'every timeframe')} "
+            f"of {listed(given.get('symbols'), 'every symbol')} from {given.get('source', 'rest')}"
+        )
     ),
-    timeout_seconds=7_200,
+    timeout_seconds=6 * 3_600,
 )
 def backfill(
     *,
     symbols: list[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
-    source: Literal["rest"] = "rest",
+    source: Literal["rest", "archive"] = "rest",
+    what: list[Literal["klines", "trades"]] | None = None,
     timeframes: list[str] | None = None,
     refetch: bool = False,
 ) -> int:
-    """Fetch closed candlesticks by REST.
+    """Fetch the days that are missing or not whole, newest first, candlesticks before trades.
 
     Args:
         symbols: which of the universe's; all of them when not given.
-        start: first open time; as far back as the setting backfill_hours and the models need when not given.
-        end: candlesticks that open before it; now when not given.
-        source: rest, the exchange's REST API.
+        start: first time; as far back as the setting backfill_hours and the models need when not given.
+        end: before this time; now when not given.
+        source: rest (the exchange's REST API; trades of the past 48 hours only) or archive (its daily and monthly files).
+        what: klines, trades, or both; klines when not given.
         timeframes: which of the configured ones that the exchange has; all of those when not given.
         refetch: fetch what is here already, too.
 
     Returns:
-        Candlesticks written.
+        Candlesticks and trades written.
     """
+    from pipeline.jobs.backfill import Order, Source, What, legs_first, venue_timeframes
+
     profile, chosen = here()
-    del source  # the only one so far; Prefect has checked it
     since, until = parsed_time(start, "start"), parsed_time(end, "end")
     if profile.kind is Kind.RECORDED and symbols is None and since is None:
         # What a replayed recording had before it began, nobody here can tell.
         get_run_logger().info("nothing to do: a recorded profile has no exchange to ask; name symbols or a start to ask nevertheless")
         return 0
     require_own_kind(profile, chosen)
-    wanted = list(chosen_symbols(symbols, universe()))
-    names = _offered([timeframe.name for timeframe in chosen_timeframes(timeframes, chosen)], asked=timeframes is not None)
-    rows = with_retries(fetch_klines, wanted, names, since, until, refetch)
+    followed = universe()
+    frames = chosen_timeframes(timeframes, chosen)
+    # Made before the first try: a second one means the same days.
+    order = Order(
+        legs_first(chosen_symbols(symbols, followed), followed),
+        frames if timeframes is not None else venue_timeframes(frames),
+        until or datetime.now(UTC),
+        what=tuple(dict.fromkeys(What(one) for one in what or ["klines"])),
+        source=Source(source),
+        start=since,
+        refetch=refetch,
+        hours=chosen.backfill_hours,
+        lookback=chosen.lookback,
+    )
+    order.check(profile, datetime.now(UTC))
+    rows = with_retries(fetch, order)
     written = sum(int(row["written"]) for row in rows)
-    tell("backfill", f"{written} candlesticks written for {len(wanted)} symbols on {listed(names, 'no timeframe')}", rows)
+    named = " and ".join(order.what)
+    tell("backfill", f"{written} rows of {named} written for {len(order.symbols)} symbols from {source}", rows)
     return written
 
 
-def fetch_klines(
-    symbols: list[str],
-    timeframes: list[str],
-    start: datetime | None,
-    end: datetime | None,
-    refetch: bool,  # noqa: FBT001
-) -> list[dict[str, Any]]:
-    """The work: one row for each symbol and timeframe."""
-    from pipeline.jobs.backfill import backfill_klines, default_start
+def fetch(order: "Order") -> list[dict[str, Any]]:
+    """The work: one row for each symbol and timeframe, and for each symbol's trades."""
+    import time
+
+    from pipeline.jobs.backfill import Place
+    from pipeline.jobs.backfill import backfill as fetch_missing
+    from pipeline.jobs.venue_archive import VenueArchive
     from pipeline.jobs.venue_rest import VenueRest
-    from pipeline.model.timeframe import Timeframe
+    from pipeline.journal import open_journal
 
-    with session("backfill") as at, VenueRest(at.settings.rest_url) as rest:
+    with session("backfill") as at, VenueRest(at.settings.rest_url) as rest, VenueArchive(at.settings.archive_url) as archive:
         logger = get_run_logger()
+        bar = progress(f"backfill of {' and '.join(order.what)} from {order.source}")
+        began = told = time.monotonic()
 
-        def begin(timeframe: Timeframe, until: datetime) -> datetime:
-            return start or default_start(timeframe, until, hours=at.settings.backfill_hours, lookback=at.settings.lookback)
+        def moved(done: int, of: int, rows: int) -> None:
+            nonlocal told
+            bar(done, of)
+            now = time.monotonic()
+            if now - told >= _LOG_EVERY_S:
+                told = now
+                left_s = (now - began) / done * (of - done) if done else 0.0
+                logger.info("%d of %d steps, %d rows, %.0f rows/s, about %.0f s left", done, of, rows, rows / (now - began), left_s)
 
-        def progress(done: int, of: int) -> None:
-            if done % 50 == 0 or done == of:
-                logger.info("page %d of %d", done, of)
-
-        found = backfill_klines(
-            at.warehouse,
-            rest,
-            symbols,
-            [Timeframe.parse(name) for name in timeframes],
-            start=begin,
-            end=end,
-            refetch=refetch,
-            progress=progress,
-        )
-    times = ("first_ts", "last_ts")
-    return [{name: str(value or "") if name in times else value for name, value in asdict(row).items()} for row in found]
+        place = Place(at.profile, at.warehouse, open_journal(at.profile, at.settings), rest, archive, at.run)
+        found = fetch_missing(place, order, moved)
+        for row in found:
+            for note in row.notes:
+                logger.warning("%s %s: %s", row.symbol, row.timeframe or "trades", note)
+    return [_shown(row) for row in found]
 
 
-def _offered(names: list[str], *, asked: bool) -> list[str]:
-    """Those that the exchange has; the first that it has not is refused when it was asked for by name."""
-    from pipeline.jobs.backfill import INTERVALS
-
-    missing = [name for name in names if name not in INTERVALS]
-    if missing and asked:
-        msg = f"the exchange has no candlesticks of {missing[0]}; expected one of {', '.join(INTERVALS)}"
-        raise UsageError(msg)
-    return [name for name in names if name in INTERVALS]
+def _shown(row: Any) -> dict[str, Any]:
+    told = asdict(row)
+    times = {name: str(told[name] or "") for name in ("first_ts", "last_ts")}
+    return {**told, **times, "timeframe": row.timeframe or "trades", "notes": "; ".join(row.notes)}

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from datetime import datetime
 from pathlib import Path
 
 import click
 
-from pipeline.cli.process import effective_settings, ensured_profile, existing_profile, profile_option
+from pipeline.cli.process import ensured_profile, existing_profile, profile_option
 from pipeline.profile import Kind
 from pipeline.settings import settings
 
@@ -54,14 +53,22 @@ def ingest(*, paths: tuple[Path, ...], profile_name: str | None) -> None:
     "--symbol", "symbols", multiple=True, metavar="S", help="Symbol of the universe, several times if need be; all when left out."
 )
 @click.option("--timeframe", "timeframes", multiple=True, metavar="F", help="Configured timeframe; all that the venue has when left out.")
-@click.option("--from", "start", metavar="T", help=f"First bar: {_TIME}. The setting backfill_hours ago when left out.")
-@click.option("--to", "end", metavar="T", help="Bars that open before this time; now when left out.")
+@click.option("--from", "start", metavar="T", help=f"First time: {_TIME}. The setting backfill_hours ago when left out.")
+@click.option("--to", "end", metavar="T", help="Before this time; now when left out.")
 @click.option(
     "--source",
     default="rest",
     show_default=True,
-    metavar="rest|PATH",
-    help="Where data comes from; a PATH is your own CSV, which becomes --symbol.",
+    metavar="rest|archive|PATH",
+    help="The exchange's REST API, its archive of daily and monthly files, or your own CSV, which becomes --symbol.",
+)
+@click.option(
+    "--what",
+    multiple=True,
+    type=click.Choice(["klines", "trades"]),
+    default=("klines",),
+    show_default=True,
+    help="Candlesticks, aggregate trades, or both (give it twice).",
 )
 @click.option("--refetch", is_flag=True, help="Also fetch what is there already.")
 def backfill(
@@ -72,39 +79,16 @@ def backfill(
     start: str | None,
     end: str | None,
     source: str,
+    what: tuple[str, ...],
     refetch: bool,
 ) -> None:
-    """Fetch the exchange's klines for what is missing, or take your own bars or trades from a file as a symbol."""
-    if source != "rest":
+    """Fetch the exchange's klines or trades where they are missing, or take your own bars or trades from a file as a symbol."""
+    if source not in {"rest", "archive"}:
         _upload(source, symbols, timeframes, profile_name, ranged=bool(start or end))
         return
-    from pipeline.jobs.backfill import backfill_klines, default_start, venue_timeframes
-    from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time, published_universe
-    from pipeline.jobs.turn import turn
-    from pipeline.jobs.venue_rest import VenueRest
-    from pipeline.model.timeframe import Timeframe
-    from pipeline.store import Role, open_warehouse
+    from pipeline.cli.fetch import fetch
 
-    profile = existing_profile(profile_name)
-    chosen = effective_settings(profile)
-    first, until = parsed_time(start, "--from"), parsed_time(end, "--to")
-
-    def begin(timeframe: Timeframe, before: datetime) -> datetime:
-        return first or default_start(timeframe, before, hours=chosen.backfill_hours, lookback=chosen.lookback)
-
-    with turn(profile, "backfill"), open_warehouse(profile, Role.WRITER) as warehouse, VenueRest(chosen.rest_url) as rest:
-        done = backfill_klines(
-            warehouse,
-            rest,
-            chosen_symbols(symbols or None, published_universe(profile)),
-            venue_timeframes(chosen_timeframes(timeframes or None, chosen, shortest_s=60)),
-            start=begin,
-            end=until,
-            refetch=refetch,
-            progress=lambda pages, total: _progress(f"of {total} pages fetched", pages),
-        )
-    written = sum(row.written for row in done)
-    click.echo(f"{written} klines of {len({row.symbol for row in done})} symbols written")
+    fetch(profile_name, symbols, timeframes, what=what, start=start, end=end, source=source, refetch=refetch)
 
 
 @click.command()
@@ -168,7 +152,7 @@ def _upload(source: str, symbols: tuple[str, ...], timeframes: tuple[str, ...], 
     from pipeline.cli.upload import upload_file
 
     if not Path(source).is_file():
-        msg = f"source {source!r} is not known and no file; expected rest, or the path of a CSV file (plain, .gz, .zst or .zip)"
+        msg = f"source {source!r} is not known and no file; expected rest, archive, or the path of a CSV file (plain, .gz, .zst or .zip)"
         raise click.UsageError(msg)
     if ranged:
         msg = "a file is taken whole; leave out --from and --to"

@@ -27,11 +27,12 @@ def two_hours(_timeframe, end):
 
 def test_candlesticks_are_fetched_once_and_never_the_open_one(warehouse, rest):
     seen = []
-    done = backfill_klines(warehouse, rest, SYMBOLS, (MINUTE, FIVE), start=two_hours, progress=lambda at, of: seen.append((at, of)))
+    done = backfill_klines(warehouse, rest, SYMBOLS, (MINUTE, FIVE), start=two_hours, progress=lambda *at: seen.append(at))
     assert {(row.symbol, row.timeframe): row.written for row in done} == {
         (symbol, name): count for symbol in SYMBOLS for name, count in (("1m", 119), ("5m", 23))
     }
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    days = 1 + (datetime.now(UTC).hour < 2)
+    assert seen[-1] == (4 * days, 4 * days, 2 * (119 + 23))
     before = warehouse.select(HELD)
     assert before["closed"].all()
     now = datetime.now(UTC)
@@ -57,21 +58,13 @@ def test_only_holes_are_fetched_unless_everything_is_asked_for(warehouse, rest):
     assert warehouse.select(HELD).equals(before)
 
 
-def test_long_periods_come_in_pages(warehouse, rest):
-    end = datetime.now(UTC).replace(second=0, microsecond=0)
-    pages = []
-    (done,) = backfill_klines(
-        warehouse,
-        rest,
-        ("BTCUSDT",),
-        (MINUTE,),
-        start=lambda _, until: until - timedelta(minutes=PAGE + 7),
-        end=end,
-        progress=lambda at, of: pages.append(of),
-    )
-    assert done.written == PAGE + 7
-    assert pages == [2, 2]
+def test_a_day_comes_in_pages_and_is_written_at_once(warehouse, rest):
+    end = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    (done,) = backfill_klines(warehouse, rest, ("BTCUSDT",), (MINUTE,), start=lambda _, until: until - timedelta(minutes=PAGE + 7), end=end)
+    assert (done.written, done.days) == (PAGE + 7, 0)
     assert warehouse.select("SELECT count(DISTINCT ts) AS n FROM klines").item() == PAGE + 7
+    (done,) = backfill_klines(warehouse, rest, ("BTCUSDT",), (MINUTE,), start=lambda _, until: until - timedelta(days=1), end=end)
+    assert (done.written, done.missing, done.days) == (1_440 - PAGE - 7, 1_440 - PAGE - 7, 1)
 
 
 def test_bars_show_candlesticks_where_there_are_no_trades_of_our_own(warehouse, rest):
