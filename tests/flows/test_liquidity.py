@@ -7,14 +7,14 @@ import pytest
 pytestmark = pytest.mark.usefixtures("prefect")
 
 
-def rows(warehouse, table):
-    return warehouse.select(f"SELECT count(*) AS n FROM {table}").item()
-
-
-def test_liquidity_writes_a_row_for_each_symbol_and_timeframe(make_profile, serve_warehouse):
+def test_liquidity_writes_a_row_for_each_five_minutes_that_are_due(make_profile, serve_warehouse, newest_artifact):
     from flows.liquidity import liquidity
+    from pipeline.store.partitions import load_partitions
 
     warehouse = serve_warehouse(make_profile())
-    assert liquidity(window=20) == rows(warehouse, "liquidity") == 6
-    liquidity(window=20)
-    assert rows(warehouse, "liquidity") == 6
+    assert liquidity(window=20) == 2 * 3 * 23  # of 1s, 1m and 5m bars; the last minutes wait for late trades
+    assert len(newest_artifact("liquidity").data) > 0
+    assert liquidity(window=20) == 0
+    entered = load_partitions(warehouse, asset="liquidity")
+    assert entered.height == 6
+    assert set(entered["run"]) == {"liquidity:measure liquidity on every timeframe"}

@@ -14,7 +14,9 @@ ALTER TABLE stage_resample ADD COLUMN run VARCHAR;
 
 -- How far each reader of dirty marks, besides resample, has come; written by that reader.
 CREATE TABLE mark_cursors (consumer VARCHAR NOT NULL, commit_no BIGINT NOT NULL);
-CREATE TABLE stage_cursors AS SELECT ''::VARCHAR AS batch, * FROM mark_cursors;
+CREATE TABLE stage_followed (batch VARCHAR NOT NULL, timeframe VARCHAR, commit_no BIGINT, mark_no BIGINT);
+ALTER TABLE stage_liquidity ADD COLUMN run VARCHAR;
+ALTER TABLE stage_liquidity ADD COLUMN every_us BIGINT;
 
 -- Spans in which candlesticks have been written; removed by the flow that has followed them up.
 CREATE SEQUENCE kline_mark_numbers;
