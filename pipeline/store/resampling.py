@@ -86,7 +86,8 @@ _DAYS = """(
 )"""
 
 # A day of trades is whole when it is over, no id inside it is missing, and the trade before its first one has landed too: otherwise
-# nobody knows what came before it. Only a day that is over is read to the last digit; one that still grows is just counted.
+# nobody knows what came before it. A trade never changes once it has landed, so ids tell the content. Bars do change: those of a day
+# that is over are read to the last digit, those of one that still grows are just counted.
 _TICKS_LEDGER = f"""
     SELECT 'ticks' AS asset, symbol || '/' || day AS partition, symbol, NULL AS timeframe, day, run,
            over AND NOT EXISTS (
@@ -96,13 +97,13 @@ _TICKS_LEDGER = f"""
                SELECT 1 FROM coverage c WHERE c.symbol = found.symbol AND c.last_id >= found.newest
                                           AND (c.first_id < found.oldest OR found.oldest <= 1)
            ) AS complete,
-           "rows", CASE WHEN over THEN printf('%x', content) ELSE printf('open %d', "rows") END AS fingerprint,
+           "rows", concat_ws(' ', CASE WHEN over THEN 'over' ELSE 'open' END, "rows", oldest, newest, ids) AS fingerprint,
            first_ts, last_ts, CAST([] AS VARCHAR[]) AS inputs
     FROM (
         SELECT d.symbol, d.day, d.day_start, d.day_end, d.over, d.run,
                count(*) AS "rows", min(k.trade_id) AS oldest, max(k.trade_id) AS newest,
                min(k.event_time) AS first_ts, max(k.event_time) AS last_ts,
-               bit_xor(CASE WHEN d.over THEN hash(k.trade_id, k.price, k.qty, k.event_time, k.buyer_is_maker) ELSE 0 END) AS content
+               sum(k.trade_id) AS ids
         FROM {_DAYS} d JOIN ticks k ON k.symbol = d.symbol AND k.event_time >= d.day_start AND k.event_time < d.day_end
         GROUP BY ALL
     ) found
