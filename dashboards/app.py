@@ -34,7 +34,7 @@ from dashboards.views.view import Context, Desk, View, ViewFactory
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.store import Role
-from pipeline.supervisor.plan import base_url
+from pipeline.supervisor.plan import base_url, prefect_auth
 
 _log = logging.getLogger(__name__)
 
@@ -167,6 +167,7 @@ def make_context(profile: Profile, settings: Settings) -> Context:
         link=Link(profile, Role.OPERATOR),
         workers=ThreadPoolExecutor(max_workers=2, thread_name_prefix="ask"),
         prefect_url=base_url(settings.host, settings.prefect_port),
+        prefect_auth=prefect_auth(settings),
     )
 
 

@@ -72,7 +72,10 @@ class Settings(BaseSettings):
     segment_mb: int = Field(64, ge=1, le=4_096, description="Size at which a journal segment is sealed and compressed.")
     segment_minutes: int = Field(60, ge=1, le=1_440, description="Age at which a journal segment is sealed and compressed.")
     journal_retention_hours: int = Field(72, ge=1, description="How long landed journal segments are kept.")
-    quote_retention_hours: int = Field(24, ge=1, description="How long quotes are kept.")
+    tick_archive_days: int = Field(30, ge=1, description="Days after which a whole day of ticks moves from the database to the archive.")
+    quote_archive_hours: int = Field(24, ge=1, description="Hours after its end at which a day of quotes moves to the archive.")
+    bar_1s_archive_days: int = Field(30, ge=1, description="Days after which a whole day of 1s bars moves to the archive.")
+    archive_retention_days: int = Field(0, ge=0, description="Days after which an archived day is removed for good; 0 keeps all.")
     batch_max_lines: int = Field(50_000, ge=100, description="Most journal lines in one landing transaction.")
 
     backfill_hours: int = Field(24, ge=1, le=24 * 365, description="History of 1m klines fetched when a profile starts.")
@@ -84,6 +87,7 @@ class Settings(BaseSettings):
     screen_keep: int = Field(72, ge=1, le=100_000, description="Newest screens of each timeframe that are kept.")
     report_every_s: int = Field(3_600, ge=60, description="Schedule of the report flow, in seconds.")
     repair_every_s: int = Field(300, ge=60, description="Schedule of the repair_gaps flow, in seconds.")
+    archive_every_s: int = Field(3_600, ge=60, description="Schedule of the archive flow, in seconds.")
     quality_every_s: int = Field(300, ge=60, description="Schedule of the check_quality flow, in seconds.")
     quality_silence_s: int = Field(900, ge=10, description="Seconds without a trade that check_quality warns of; four times that fails.")
     report_keep: int = Field(168, ge=1, le=100_000, description="Newest reports that are kept; older ones are deleted.")
@@ -140,6 +144,9 @@ class Settings(BaseSettings):
         return tuple(Timeframe.parse(name) for name in self.timeframes)
 
 
+_SECRETS = frozenset(name for name, field in Settings.model_fields.items() if "SecretStr" in str(field.annotation))
+
+
 def _said_plainly(parse: Callable[[str], T], text: str) -> T:
     """Turn our usage errors into the ValueError that pydantic collects."""
     try:
@@ -181,8 +188,11 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        msg = f"setting {name} = {first['input']!r} cannot be used: {first['msg']}; see the settings table in README.md"
-        raise SettingsError(msg) from error
+        secret = name in _SECRETS
+        given = name if secret else f"{name} = {first['input']!r}"
+        msg = f"setting {given} cannot be used: {first['msg']}; see the settings table in README.md"
+        # The error it came from tells the value, too.
+        raise SettingsError(msg) from (None if secret else error)
 
 
 def _refuse_unknown(name: str, known: list[str], *, shown: str, spell: Callable[[str], str]) -> None:

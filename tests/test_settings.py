@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import traceback
 from pathlib import Path
 
 import pytest
@@ -118,3 +119,10 @@ def test_a_file_that_is_not_toml(tmp_path: Path) -> None:
 def test_secrets_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPREADWATCH_WEBHOOK_URL", "https://hooks.example/secret-part")
     assert "secret-part" not in repr(load_settings())
+
+
+def test_a_secret_that_cannot_be_used_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPREADWATCH_PREFECT_PASSWORD", "k3pt")
+    with pytest.raises(SettingsError, match="setting prefect_password cannot be used") as caught:
+        load_settings()
+    assert "k3pt" not in "".join(traceback.format_exception(caught.value))

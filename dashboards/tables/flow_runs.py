@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -40,17 +40,22 @@ class FlowRuns:
 
 @dataclass(frozen=True, slots=True)
 class FlowRunsTopic:
-    """The newest flow runs of the Prefect server at an address."""
+    """The newest flow runs of the Prefect server at an address; ``auth`` is a user and a password, where it asks for them."""
 
     api_url: str
+    auth: tuple[str, str] | None = field(default=None, repr=False)
     every_s: float = 4.0
     from_warehouse: bool = False
 
     def read(self, warehouse: Warehouse | None, moment: Moment | None, before: Any) -> Any:  # noqa: ARG002
         """The runs now."""
         try:
-            with httpx.Client(base_url=self.api_url, timeout=_TIMEOUT, trust_env=False) as client:
+            with httpx.Client(base_url=self.api_url, timeout=_TIMEOUT, trust_env=False, auth=self.auth) as client:
                 now = FlowRuns(_runs(client))
+        except httpx.HTTPStatusError as error:
+            refused = error.response.status_code == httpx.codes.UNAUTHORIZED
+            said = "asks for another prefect_password" if refused else f"answers {error.response.status_code}"
+            now = FlowRuns(problem=f"Prefect at {self.api_url} {said}")
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             now = FlowRuns(problem=f"Prefect does not answer at {self.api_url} ({type(error).__name__})")
         return before if now == before else now

@@ -82,7 +82,8 @@ class HealthView:
 
     def shown(self) -> None:
         """Look at the platform."""
-        self._desk.session.want(self._show, [HealthTopic(self._context.journal), FlowRunsTopic(f"{self._context.prefect_url}/api"), STATUS])
+        runs = FlowRunsTopic(f"{self._context.prefect_url}/api", self._context.prefect_auth)
+        self._desk.session.want(self._show, [HealthTopic(self._context.journal), runs, STATUS])
 
     def hidden(self) -> None:
         """Look at nothing."""

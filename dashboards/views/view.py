@@ -39,6 +39,7 @@ class Context:
     link: Link
     workers: ThreadPoolExecutor
     prefect_url: str
+    prefect_auth: tuple[str, str] | None = field(default=None, repr=False)
 
     @property
     def universe(self) -> Universe:

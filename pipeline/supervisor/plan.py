@@ -48,9 +48,13 @@ def base_url(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
+PREFECT_USER = "spreadwatch"
+"""Who signs in at Prefect when the setting prefect_password is set."""
+
+
 def prefect_environment(profile: Profile, settings: Settings) -> dict[str, str]:
     """What makes Prefect's server and clients keep to this profile and to this machine."""
-    return {
+    known = {
         "PREFECT_HOME": str(profile.prefect_home.resolve()),
         "PREFECT_API_URL": f"{base_url(settings.host, settings.prefect_port)}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
@@ -58,6 +62,13 @@ def prefect_environment(profile: Profile, settings: Settings) -> dict[str, str]:
         # The newer UI calls an outside analytics host from each page, whatever the setting above says.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
     }
+    auth = prefect_auth(settings)
+    return known if auth is None else {**known, "PREFECT_API_AUTH_STRING": ":".join(auth)}
+
+
+def prefect_auth(settings: Settings) -> tuple[str, str] | None:
+    """User and password of Prefect's server; None when it asks for none."""
+    return None if settings.prefect_password is None else (PREFECT_USER, settings.prefect_password.get_secret_value())
 
 
 def process_environment(profile: Profile, settings: Settings) -> dict[str, str]:
@@ -100,6 +111,9 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
     def own(command: str, *arguments: str) -> tuple[str, ...]:
         return (sys.executable, "-m", "pipeline.cli", command, "--profile", profile.name, *arguments)
 
+    auth = prefect_auth(settings)
+    # By the environment: arguments can be read by every user of the machine. /api/health stays open, so the probe needs nothing.
+    asks = {} if auth is None else {"PREFECT_SERVER_API_AUTH_STRING": ":".join(auth)}
     server = ("--host", settings.host, "--port", str(settings.prefect_port))
     processes = [
         ProcessSpec(
@@ -113,7 +127,7 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
         ProcessSpec(
             "prefect",
             (sys.executable, "-m", "prefect", "server", "start", *server),
-            environment,
+            {**environment, **asks},
             probe=HttpProbe(host, settings.prefect_port, "/api/health"),
         ),
         ProcessSpec("flows", own("flows"), environment, after=("warehouse", "prefect"), grace_s=20.0),

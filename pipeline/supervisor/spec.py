@@ -47,7 +47,7 @@ class ProcessSpec:
 
     name: str
     command: tuple[str, ...]
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
     after: tuple[str, ...] = ()
     probe: Probe | None = None
     grace_s: float = 10.0

@@ -49,6 +49,19 @@ def test_prefect_keeps_to_the_profile_and_to_this_machine(tmp_path: Path) -> Non
     assert server.env["DO_NOT_TRACK"] == "1"
 
 
+def test_prefect_asks_for_the_password_that_is_set_and_nobody_else_can_read_it(tmp_path: Path) -> None:
+    mine = profile(tmp_path, Kind.LIVE)
+    plan = make_plan(mine, Settings(data_dir=tmp_path, prefect_password="open:sesame"))
+    for spec in plan.processes:
+        assert spec.env["PREFECT_API_AUTH_STRING"] == "spreadwatch:open:sesame"
+        assert ("PREFECT_SERVER_API_AUTH_STRING" in spec.env) == (spec.name == "prefect")
+        assert not any("sesame" in argument for argument in spec.command)
+        assert "sesame" not in repr(spec)
+    assert "sesame" not in str(plan.urls)
+    without = make_plan(mine, Settings(data_dir=tmp_path))
+    assert not any("AUTH" in name for spec in without.processes for name in spec.env)
+
+
 @pytest.mark.parametrize(("host", "url"), [("0.0.0.0", "http://127.0.0.1:80"), ("::", "http://[::1]:80"), ("box.lan", "http://box.lan:80")])
 def test_addresses_that_can_be_opened(host: str, url: str) -> None:
     assert base_url(host, 80) == url
