@@ -41,6 +41,7 @@ class Plan:
 
 def plans(settings: Settings) -> tuple[Plan, ...]:
     """The flows with their schedules."""
+    from flows.archive import archive
     from flows.backfill import backfill
     from flows.check_quality import check_quality
     from flows.fit_pairs import fit_pairs
@@ -60,6 +61,7 @@ def plans(settings: Settings) -> tuple[Plan, ...]:
         Plan(repair_gaps, settings.repair_every_s, 20, first_s=10),
         Plan(check_quality, settings.quality_every_s, 45, first_s=75),
         Plan(report, settings.report_every_s, 50, first_s=45),
+        Plan(archive, settings.archive_every_s, 55, first_s=90),
     )
 
 

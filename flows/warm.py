@@ -27,6 +27,7 @@ PRELOADED = (
     "flows.repair_gaps",
     "flows.check_quality",
     "flows.screen",
+    "flows.archive",
     "fastapi.encoders",
     "numba",
     "pyarrow.dataset",

@@ -27,6 +27,7 @@ _COMMANDS = {
     "backfill": "data",
     "repair": "quality",
     "quality": "quality",
+    "archive": "retention",
     "export": "data",
     "sql": "data",
     "fit": "models",

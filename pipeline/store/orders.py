@@ -148,6 +148,7 @@ def await_orders(
     *,
     progress: Callable[[int, int], None] | None = None,
     patience_s: float = _PATIENCE_S,
+    failing: bool = True,
 ) -> list[Report]:
     """Wait until the warehouse process has carried out every order.
 
@@ -156,6 +157,7 @@ def await_orders(
         ids: as from ``place_orders``.
         progress: called with how many are done, and of how many, whenever that has changed.
         patience_s: longest time in which no order is finished.
+        failing: raise when one of them failed; otherwise that is told in its report only.
 
     Raises:
         WarehouseBusy: when nothing was finished for that long.
@@ -174,7 +176,7 @@ def await_orders(
             msg = f"{len(ids) - len(done)} orders were not carried out within {patience_s:g} s; look at the warehouse's log and try again"
             raise WarehouseBusy(msg)
         time.sleep(_POLL_S)
-    return require_success(done)
+    return require_success(done) if failing else done
 
 
 def require_success(reports: list[Report]) -> list[Report]:

@@ -31,7 +31,7 @@ assert sorted(set(tasks[1:])) in ([], ["jemalloc_bg_thd"]), tasks
 
 def test_importing_flows_imports_nothing_heavy():
     heavy = ("numpy", "polars", "duckdb", "numba", "pandas", "pyarrow", "scipy", "statsmodels")
-    modules = ", ".join(f"flows.{name}" for name in ("resample", "fit_pairs", "liquidity", "backfill", "report", "screen"))
+    modules = ", ".join(f"flows.{name}" for name in ("resample", "fit_pairs", "liquidity", "backfill", "report", "screen", "archive"))
     code = f"import sys, {modules}; assert not [name for name in {heavy!r} if name in sys.modules]"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=90)
 
@@ -78,6 +78,9 @@ def test_schedules_come_from_the_settings_and_never_share_a_second():
         "liquidity": 300,
         "report": 3600,
         "screen": 3600,
+        "archive": 3600,
+        "repair_gaps": 300,
+        "check_quality": 300,
     }
     assert len({plan.offset_s for plan in planned}) == len(planned)
 
