@@ -89,6 +89,11 @@ class Settings(BaseSettings):
     repair_every_s: int = Field(300, ge=60, description="Schedule of the repair_gaps flow, in seconds.")
     archive_every_s: int = Field(3_600, ge=60, description="Schedule of the archive flow, in seconds.")
     quality_every_s: int = Field(300, ge=60, description="Schedule of the check_quality flow, in seconds.")
+    maintain_every_s: int = Field(21_600, ge=60, description="Schedule of the maintain flow, in seconds.")
+    disk_free_warn_gb: float = Field(5.0, ge=0, description="Free room on the disk, in GB, below which the maintain flow warns.")
+    run_retention_days: int = Field(
+        3, ge=1, le=3_650, description="How long Prefect keeps runs that have ended, with their logs and artifacts."
+    )
     quality_silence_s: int = Field(900, ge=10, description="Seconds without a trade that check_quality warns of; four times that fails.")
     report_keep: int = Field(168, ge=1, le=100_000, description="Newest reports that are kept; older ones are deleted.")
     report_deliver: bool = Field(False, description="Tell of each scheduled report over webhook_url and alert_callback.")

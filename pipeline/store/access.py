@@ -33,7 +33,9 @@ class Role(StrEnum):
     """A reader that may also run the store's own write statements: the flows."""
 
 
-_TABLE_FUNCTIONS = frozenset({"range", "generate_series", "unnest", "duckdb_tables", "duckdb_views", "duckdb_columns"})
+_TABLE_FUNCTIONS = frozenset(
+    {"range", "generate_series", "unnest", "duckdb_tables", "duckdb_views", "duckdb_columns", "pragma_database_size", "pragma_storage_info"}
+)
 _SCHEMAS = frozenset({"", "main", "information_schema"})
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # Scalar functions that look or write outside the tables; those that are not known by name begin with _OWN.

@@ -12,6 +12,7 @@ from pipeline.settings import Settings
 from pipeline.supervisor.ports import PortNeed
 from pipeline.supervisor.spec import FileProbe, HttpProbe, ProcessSpec, TcpProbe
 
+_DAY_S = 86_400
 _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared with, not bound to
 
 
@@ -61,6 +62,10 @@ def prefect_environment(profile: Profile, settings: Settings) -> dict[str, str]:
         "DO_NOT_TRACK": "1",
         # The newer UI calls an outside analytics host from each page, whatever the setting above says.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
+        # Two runs a minute and more: without this its database only ever grows.
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_ENABLED": "events,flow_runs,orphans",
+        "PREFECT_SERVER_SERVICES_DB_VACUUM_RETENTION_PERIOD": str(settings.run_retention_days * _DAY_S),
+        "PREFECT_SERVER_EVENTS_RETENTION_PERIOD": f"P{settings.run_retention_days}D",
     }
     auth = prefect_auth(settings)
     return known if auth is None else {**known, "PREFECT_API_AUTH_STRING": ":".join(auth)}
