@@ -46,7 +46,7 @@ _SAVE = statement(
 _HELD = """
     SELECT symbol, CAST(min(bar) AS BIGINT) AS first_bar, CAST(max(bar) AS BIGINT) AS last_bar FROM (
         SELECT symbol, bar, bar - row_number() OVER (PARTITION BY symbol ORDER BY bar) AS run FROM (
-            SELECT DISTINCT symbol, epoch_us(ts) // ($seconds * 1000000) AS bar
+            SELECT DISTINCT symbol, epoch_us(ts) // (CAST($seconds AS BIGINT) * 1000000) AS bar
             FROM klines WHERE closed AND timeframe = $timeframe AND ts >= $start AND ts < $end AND symbol IN (SELECT unnest($symbols))
         )
     ) GROUP BY symbol, run ORDER BY symbol, first_bar

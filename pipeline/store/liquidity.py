@@ -62,12 +62,12 @@ _QUOTED = """
                least(coalesce(lead(epoch_us(event_time)) OVER standing, end_us), end_us)
                    - greatest(epoch_us(event_time), first_us) AS weight
         FROM (
-            SELECT q.symbol, q.update_id, q.bid, q.ask, q.event_time, i.first_us, i.first_us + $seconds * 1000000 AS end_us
+            SELECT q.symbol, q.update_id, q.bid, q.ask, q.event_time, i.first_us, i.first_us + CAST($seconds AS BIGINT) * 1000000 AS end_us
             FROM (SELECT CAST(unnest($starts_us) AS BIGINT) AS first_us) i
             JOIN (SELECT * FROM quotes WHERE event_time >= make_timestamptz($low - 60000000) AND event_time < make_timestamptz($high)
                                          AND symbol IN (SELECT unnest($symbols)) AND bid > 0 AND ask >= bid) q
               ON q.event_time >= make_timestamptz(i.first_us - 60000000)
-             AND q.event_time < make_timestamptz(i.first_us + $seconds * 1000000)
+             AND q.event_time < make_timestamptz(i.first_us + CAST($seconds AS BIGINT) * 1000000)
         )
         WINDOW standing AS (PARTITION BY symbol, first_us ORDER BY event_time, update_id)
     ) WHERE weight > 0 GROUP BY symbol, ts ORDER BY symbol, ts
@@ -93,8 +93,11 @@ _FIRST = """
 """
 _NEWEST_BAR = """
     SELECT max(ts_us) AS ts_us FROM (
-        SELECT epoch_us(max(ts)) // ($seconds * 1000000) * ($seconds * 1000000) AS ts_us
-        FROM bars_1s WHERE symbol IN (SELECT unnest($symbols))
+        SELECT epoch_us(max(ts)) // (CAST($seconds AS BIGINT) * 1000000) * (CAST($seconds AS BIGINT) * 1000000) AS ts_us
+        FROM (
+            SELECT symbol, ts FROM bars_1s_recent
+            UNION ALL SELECT symbol, last_ts FROM archived WHERE dataset = 'bars_1s' AND state = 'archived'
+        ) WHERE symbol IN (SELECT unnest($symbols))
         UNION ALL SELECT epoch_us(max(ts)) FROM klines WHERE timeframe = $timeframe AND symbol IN (SELECT unnest($symbols))
     )
 """

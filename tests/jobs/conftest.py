@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -119,3 +121,38 @@ def venue_url() -> Iterator[str]:
     loop.call_soon_threadsafe(stop.set)
     thread.join(10)
     loop.close()
+
+
+@pytest.fixture
+def files():
+    """``with files({path: [(status, body), ...]}) as (url, asked)``: a server of files; answers come in turn, the last one again."""
+
+    @contextmanager
+    def serve_files(answers: dict[str, list[tuple[int, bytes]]]) -> Iterator[tuple[str, list[str]]]:
+        left = {path: list(given) for path, given in answers.items()}
+        asked: list[str] = []
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                path = self.path.lstrip("/")
+                asked.append(path)
+                given = left.get(path, [(404, b"")])
+                status, body = given.pop(0) if len(given) > 1 else given[0]
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_arguments: object) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{server.server_address[1]}", asked
+            finally:
+                server.shutdown()
+                thread.join()
+
+    return serve_files
