@@ -39,9 +39,7 @@ def resample(warehouse: Warehouse, timeframes: Iterable[Timeframe], *, run: str 
         chunks = due.keys.with_columns(pl.col("ts").dt.date().alias("day")).partition_by("day", maintain_order=True)
         bars = sum(resample_chunk(warehouse, due.timeframe, chunk) for chunk in chunks)
         done.append(Resampled(due.timeframe.name, bars, due.keys["symbol"].n_unique(), len(chunks)))
-    days = touched_days([*(due.keys for due in every_due), unsettled_days(warehouse)])
-    for day in days.partition_by("ts", maintain_order=True):
-        enter_days(warehouse, day, run=run)
+    enter_days(warehouse, touched_days([*(due.keys for due in every_due), unsettled_days(warehouse)]), run=run)
     for due in every_due:
         resample_done(warehouse, due)
     return done

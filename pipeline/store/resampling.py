@@ -97,15 +97,16 @@ _TICKS_LEDGER = f"""
                SELECT 1 FROM coverage c WHERE c.symbol = found.symbol AND c.last_id >= found.newest
                                           AND (c.first_id < found.oldest OR found.oldest <= 1)
            ) AS complete,
-           "rows", concat_ws(' ', CASE WHEN over THEN 'over' ELSE 'open' END, "rows", oldest, newest, ids) AS fingerprint,
+           "rows", concat_ws(' ', CASE WHEN over THEN 'over' ELSE 'open' END, "rows", oldest, newest) AS fingerprint,
            first_ts, last_ts, CAST([] AS VARCHAR[]) AS inputs
     FROM (
-        SELECT d.symbol, d.day, d.day_start, d.day_end, d.over, d.run,
-               count(*) AS "rows", min(k.trade_id) AS oldest, max(k.trade_id) AS newest,
-               min(k.event_time) AS first_ts, max(k.event_time) AS last_ts,
-               sum(k.trade_id) AS ids
-        FROM {_DAYS} d JOIN ticks k ON k.symbol = d.symbol AND k.event_time >= d.day_start AND k.event_time < d.day_end
-        GROUP BY ALL
+        SELECT d.*, k.* EXCLUDE (symbol)
+        FROM {_DAYS} d JOIN (
+            SELECT symbol, count(*) AS "rows", min(trade_id) AS oldest, max(trade_id) AS newest,
+                   min(event_time) AS first_ts, max(event_time) AS last_ts
+            FROM ticks WHERE event_time >= (SELECT min(day_start) FROM {_DAYS}) AND event_time < (SELECT max(day_end) FROM {_DAYS})
+            GROUP BY symbol
+        ) k ON k.symbol = d.symbol
     ) found
 """  # noqa: S608  constant text
 
@@ -133,7 +134,7 @@ _BARS_LEDGER = f"""
     GROUP BY d.symbol, b.timeframe, d.day, d.run
 """  # noqa: S608  constant text
 
-# Bars are judged after the trades that they are made of.
+# All rows of a batch are of one day. Bars are judged after the trades that they are made of.
 _ENTER_DAYS = statement(
     "enter_days",
     stage="stage_resample",
@@ -197,9 +198,9 @@ def unsettled_days(warehouse: Warehouse) -> pl.DataFrame:
 
 
 def enter_days(warehouse: Warehouse, days: pl.DataFrame, *, run: str) -> None:
-    """Enter days (``symbol``, ``ts`` of midnight) of trades and of bars into the ledger of partitions."""
-    if not days.is_empty():
-        warehouse.run(_ENTER_DAYS, days.select("symbol", "ts").with_columns(pl.lit(run).alias("run")))
+    """Enter days (``symbol``, ``ts`` of midnight) of trades and of bars into the ledger of partitions, one transaction a day."""
+    for day in days.select("symbol", "ts").partition_by("ts", maintain_order=True):
+        warehouse.run(_ENTER_DAYS, day.with_columns(pl.lit(run).alias("run")))
 
 
 _DAY_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {"symbol": pl.String, "ts": pl.Datetime("us", "UTC")}
