@@ -59,8 +59,13 @@ def complete_sql(ts: str, seconds: str, open_gaps: str, symbol: str = "symbol") 
         AND coalesce(len(list_filter({open_gaps}, lambda g: g.from_time < {end} AND g.to_time >= {ts})), 0) = 0)"""  # noqa: S608  constant text
 
 
-def bars_query(where: str = "TRUE") -> str:
-    """The SELECT behind the view ``bars``; ``where`` (over symbol, timeframe, ts) is applied to every source before they are joined."""
+def bars_query(where: str = "TRUE", seconds: str = "TRUE") -> str:
+    """The SELECT behind the view ``bars``.
+
+    Args:
+        where: condition over symbol, timeframe, ts; applied to every source before they are joined.
+        seconds: what it means for the 1s bars (``b``) that larger bars are added up from: without it all of them are looked at.
+    """
     return f"""
     WITH pending AS (
         SELECT DISTINCT symbol, timeframe, seconds, ts FROM (
@@ -70,7 +75,7 @@ def bars_query(where: str = "TRUE") -> str:
             UNION ALL
             SELECT b.symbol, t.name, t.seconds, {bucket("b.ts", "t.seconds")}
             FROM bars_1s b CROSS JOIN timeframes t LEFT JOIN resample_cursors r ON r.timeframe = t.name
-            WHERE t.seconds > 1 AND r.timeframe IS NULL
+            WHERE t.seconds > 1 AND r.timeframe IS NULL AND {seconds}
             UNION ALL
             SELECT b.symbol, b.timeframe, t.seconds, b.ts
             FROM bars_resampled b JOIN timeframes t ON t.name = b.timeframe WHERE NOT b.complete
@@ -82,7 +87,7 @@ def bars_query(where: str = "TRUE") -> str:
         FROM (
             SELECT p.symbol, p.timeframe, p.seconds, p.ts, {FROM_SECONDS}, max(revision) AS revision
             FROM pending p JOIN bars_1s b ON b.symbol = p.symbol AND b.ts >= p.ts AND b.ts < p.ts + to_seconds(p.seconds)
-            GROUP BY p.symbol, p.timeframe, p.seconds, p.ts
+            WHERE {seconds} GROUP BY p.symbol, p.timeframe, p.seconds, p.ts
         ) LEFT JOIN gap_lists USING (symbol)
     ), own AS (
         SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, complete, revision
@@ -115,7 +120,9 @@ def bars_query(where: str = "TRUE") -> str:
 
 
 _SELECTED = "symbol IN (SELECT unnest($symbols)) AND timeframe = $timeframe AND ts >= $start AND ts < $end"
-_LOAD = f"FROM ({bars_query(_SELECTED)}) WHERE complete OR NOT $complete_only ORDER BY symbol, ts"
+# No bar is longer than a day. With constants for bounds, months of the archive that lie outside are not looked at.
+_SELECTED_SECONDS = "b.ts >= CAST($start AS TIMESTAMPTZ) AND b.ts < CAST($end AS TIMESTAMPTZ) + INTERVAL 24 HOUR"
+_LOAD = f"FROM ({bars_query(_SELECTED, _SELECTED_SECONDS)}) WHERE complete OR NOT $complete_only ORDER BY symbol, ts"
 _SPAN = """
     SELECT symbol, min(ts) AS first_ts, max(ts) AS last_ts, count(*) AS bars, count(*) FILTER (complete) AS complete_bars,
            count(*) FILTER (source = 'kline') AS kline_bars
@@ -124,7 +131,9 @@ _SPAN = """
 # From the three tables, not from the view, which would judge every bar only to take the last one's time.
 _NEWEST = f"""
     SELECT max(ts) AS ts FROM (
-        SELECT {bucket("max(ts)", "$seconds")} AS ts FROM bars_1s WHERE symbol IN (SELECT unnest($symbols))
+        SELECT {bucket("max(ts)", "$seconds")} AS ts FROM bars_1s_recent WHERE symbol IN (SELECT unnest($symbols))
+        UNION ALL SELECT {bucket("max(last_ts)", "$seconds")} FROM archived
+                  WHERE dataset = 'bars_1s' AND state = 'archived' AND symbol IN (SELECT unnest($symbols))
         UNION ALL SELECT max(ts) FROM bars_resampled WHERE timeframe = $timeframe AND symbol IN (SELECT unnest($symbols))
         UNION ALL SELECT max(ts) FROM klines
                   WHERE timeframe = $timeframe AND closed AND coalesce(trades, 1) > 0 AND symbol IN (SELECT unnest($symbols))

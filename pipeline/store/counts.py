@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pipeline.store.protocol import Warehouse
 
 _TOTALS = """
-    SELECT (SELECT count(*) FROM ticks) AS ticks, (SELECT count(*) FROM quotes) AS quotes,
+    WITH filed AS (SELECT dataset, CAST(sum("rows") AS BIGINT) AS "rows" FROM archived WHERE state = 'archived' GROUP BY dataset)
+    SELECT (SELECT count(*) FROM ticks_recent) + coalesce((SELECT "rows" FROM filed WHERE dataset = 'ticks'), 0) AS ticks,
+           (SELECT count(*) FROM quotes_recent) + coalesce((SELECT "rows" FROM filed WHERE dataset = 'quotes'), 0) AS quotes,
            (SELECT count(*) FROM gaps) AS gaps, (SELECT count(*) FROM bars_resampled) AS bars
 """
 _OFFSET = 'SELECT seq, "offset", lines FROM ingest_offsets WHERE source = $source'

@@ -53,9 +53,12 @@ _MALFORMED = "SELECT source, seen_at, line FROM malformed_samples ORDER BY seen_
 
 _ROWS = """
     SELECT * FROM (
-        SELECT 'ticks' AS name, count(*) AS "rows" FROM ticks
-        UNION ALL SELECT 'quotes', count(*) FROM quotes
-        UNION ALL SELECT 'bars_1s', count(*) FROM bars_1s
+        SELECT name, CAST(sum("rows") AS BIGINT) AS "rows" FROM (
+            SELECT 'ticks' AS name, count(*) AS "rows" FROM ticks_recent
+            UNION ALL SELECT 'quotes', count(*) FROM quotes_recent
+            UNION ALL SELECT 'bars_1s', count(*) FROM bars_1s_recent
+            UNION ALL SELECT dataset, "rows" FROM archived WHERE state = 'archived'
+        ) GROUP BY name
         UNION ALL SELECT 'bars_resampled', count(*) FROM bars_resampled
         UNION ALL SELECT 'klines', count(*) FROM klines
         UNION ALL SELECT 'fits', count(*) FROM fits

@@ -121,7 +121,8 @@ class LiveStore:
         """A time (microseconds) before which neither leg has a bar; None when neither has any."""
         row = self._connection.execute(
             """SELECT epoch_us(min(ts)) FROM (
-                   SELECT ts FROM bars_1s WHERE symbol IN ($y, $x) UNION ALL
+                   SELECT ts FROM bars_1s_recent WHERE symbol IN ($y, $x) UNION ALL
+                   SELECT first_ts FROM archived WHERE dataset = 'bars_1s' AND state = 'archived' AND symbol IN ($y, $x) UNION ALL
                    SELECT ts FROM bars_resampled WHERE symbol IN ($y, $x) AND timeframe = $timeframe UNION ALL
                    SELECT ts FROM klines WHERE symbol IN ($y, $x) AND timeframe = $timeframe
                )""",
@@ -213,8 +214,20 @@ class LiveStore:
     def last_prices(self) -> list[tuple[str, float, int, int]]:
         """For each symbol the newest trade by id: price, id, and open time (microseconds) of the second that it fell in."""
         return self._connection.execute(
-            """SELECT symbol, CAST(arg_max(close, last_id) AS DOUBLE), max(last_id), epoch_us(arg_max(ts, last_id))
-               FROM bars_1s GROUP BY symbol"""
+            """WITH newest AS (
+                   SELECT symbol, max(last_id) AS last_id FROM archived WHERE dataset = 'bars_1s' AND state = 'archived' GROUP BY symbol
+               ), recent AS (
+                   SELECT symbol, arg_max(close, last_id) AS close, max(last_id) AS last_id, arg_max(ts, last_id) AS ts
+                   FROM bars_1s_recent GROUP BY symbol
+               )
+               SELECT symbol, CAST(arg_max(close, last_id) AS DOUBLE), max(last_id), epoch_us(arg_max(ts, last_id)) FROM (
+                   FROM recent UNION ALL
+                   SELECT b.symbol, b.close, b.last_id, b.ts
+                   FROM bars_1s b JOIN (
+                       SELECT n.symbol, n.last_id FROM newest n LEFT JOIN recent r USING (symbol)
+                       WHERE r.last_id IS NULL OR r.last_id < n.last_id
+                   ) n ON n.symbol = b.symbol AND n.last_id = b.last_id
+               ) GROUP BY symbol"""
         ).fetchall()
 
     def klines(self, timeframe: Timeframe, *, start_us: int, end_us: int) -> list[tuple[str, int, float, Decimal]]:

@@ -19,7 +19,7 @@ _DAY = f"""
     SELECT symbol, {bucket("ts", "$step")} AS bucket, min(ts) AS first_ts, max(ts) AS last_ts, arg_min(open, ts) AS open, max(high) AS high,
            min(low) AS low, arg_max(close, ts) AS close, sum(volume) AS volume, sum(quote_volume) AS quote_volume,
            CAST(sum(trades) AS BIGINT) AS trades
-    FROM ({bars_query("timeframe = $timeframe AND ts >= $start")})
+    FROM ({bars_query("timeframe = $timeframe AND ts >= $start", "b.ts >= CAST($start AS TIMESTAMPTZ)")})
     GROUP BY ALL ORDER BY symbol, bucket
 """  # noqa: S608  constant text
 

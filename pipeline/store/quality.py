@@ -48,24 +48,29 @@ _BLOCKED = f"""
 
 # ---------------------------------------------------------------------------------------------- what is looked at
 
-_NEWEST_TRADES = "SELECT symbol, max(ts) AS ts FROM bars_1s WHERE symbol IN (SELECT unnest($symbols)) GROUP BY symbol"
+_NEWEST_TRADES = """
+    SELECT symbol, max(ts) AS ts FROM (
+        SELECT symbol, max(ts) AS ts FROM bars_1s_recent GROUP BY symbol
+        UNION ALL SELECT symbol, last_ts FROM archived WHERE dataset = 'bars_1s' AND state = 'archived'
+    ) WHERE symbol IN (SELECT unnest($symbols)) GROUP BY symbol
+"""
 
 _GAPS = """
     SELECT symbol, count(*) AS open, CAST(sum(last_missing - first_missing + 1) AS BIGINT) AS missing, min(detected_at) AS oldest
     FROM gaps WHERE state = 'open' GROUP BY symbol
 """
 
-# Both numbers from one moment. The whole table is only counted, which reads none of its columns. Trades that were removed
-# because they are old stay noted as landed.
+# Both numbers from one moment. The whole table is only counted, which reads none of its columns; files were counted when they
+# were written. Trades that were removed because they are old stay noted as landed.
 _TICKS_AND_IDS = """
-    SELECT (SELECT count(*) FROM ticks)
-           + (SELECT CAST(coalesce(sum("rows"), 0) AS BIGINT) FROM archived WHERE dataset = 'ticks' AND state = 'expired') AS ticks,
+    SELECT (SELECT count(*) FROM ticks_recent)
+           + (SELECT CAST(coalesce(sum("rows"), 0) AS BIGINT) FROM archived WHERE dataset = 'ticks' AND state <> 'thawed') AS ticks,
            (SELECT CAST(coalesce(sum(last_id - first_id + 1), 0) AS BIGINT) FROM coverage) AS covered
 """
 _TICKS_BY_SYMBOL = """
     SELECT symbol, CAST(sum(ticks) AS BIGINT) AS ticks, CAST(sum(covered) AS BIGINT) AS covered FROM (
-        SELECT symbol, count(*) AS ticks, 0 AS covered FROM ticks GROUP BY symbol
-        UNION ALL SELECT symbol, sum("rows"), 0 FROM archived WHERE dataset = 'ticks' AND state = 'expired' GROUP BY symbol
+        SELECT symbol, count(*) AS ticks, 0 AS covered FROM ticks_recent GROUP BY symbol
+        UNION ALL SELECT symbol, sum("rows"), 0 FROM archived WHERE dataset = 'ticks' AND state <> 'thawed' GROUP BY symbol
         UNION ALL SELECT symbol, 0, sum(last_id - first_id + 1) FROM coverage GROUP BY symbol
     ) GROUP BY symbol ORDER BY symbol
 """
