@@ -1,12 +1,20 @@
-"""Bars of 1s, 1m and 5m from ticks in DuckDB: our path with everything it writes, a bare GROUP BY, and pandas."""
+"""Bars of 1s, 1m and 5m from ticks in DuckDB: our path with everything it writes, a bare GROUP BY, and pandas.
+
+1s bars are made from ticks as landing makes them; larger ones from those 1s bars, as the flow resample makes them, so each of
+those rows is what a run costs once the trades have landed. With ``--large`` ticks of many days lie on disk: the figure is memory.
+"""
 
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import resource
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import duckdb
@@ -18,7 +26,7 @@ from timing import Table, machine_line, stopwatch, timed
 from pipeline.jobs.resample import resample
 from pipeline.model.event import TradeKind
 from pipeline.model.timeframe import Timeframe
-from pipeline.profile import Kind, create_profile
+from pipeline.profile import Kind, create_profile, open_profile
 from pipeline.store import LocalWarehouse, open_local
 from pipeline.store.bars import FROM_TICKS, bucket
 from pipeline.store.landing import JournalClock, LandingStore
@@ -27,6 +35,7 @@ SYMBOLS = ("BTCUSDT", "ETHUSDT")
 START_US = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()) * 1_000_000
 DAY_US = 86_400_000_000
 _CHUNK = 1_000_000
+_A_DAY = 10_000_000
 _LEVELS = (60_000.0, 2_650.0)
 
 
@@ -35,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--ticks", type=int, default=2_000_000, help="ticks of one day, two symbols (10000000 is the day the target names)")
     parser.add_argument("--runs", type=int, default=3, help="runs that a median is taken of")
+    parser.add_argument("--large", type=int, default=0, help="also this many ticks on disk, ten million a day (100000000 is the target)")
     chosen = parser.parse_args(argv)
 
     table = Table(f"Bars from {chosen.ticks:,} ticks of two symbols in one day", machine_line("duckdb", "pandas", "pyarrow"))
@@ -50,6 +60,64 @@ def main(argv: Sequence[str] | None = None) -> None:
             for name in ("1m", "5m"):
                 bench.larger(Timeframe.parse(name))
     table.note("bars equal: ours and the bare GROUP BY's to the last digit, pandas' to 1e-9")
+    if chosen.large:
+        _large(table, chosen.large)
+
+
+def _large(table: Table, ticks: int) -> None:
+    """Many days of ticks: written to disk by one process, resampled by another, whose memory is watched."""
+    with tempfile.TemporaryDirectory(prefix="bench-resample-large-") as directory:
+        context = multiprocessing.get_context("spawn")
+        for step in (_write_days, _resample_days):
+            told: Connection
+            told, tell = context.Pipe(duplex=False)
+            process = context.Process(target=step, args=(directory, ticks, tell))
+            process.start()
+            process.join()
+            assert process.exitcode == 0
+        facts = told.recv()
+        size = sum(path.stat().st_size for path in Path(directory).rglob("*.duckdb"))
+        table.note(
+            f"{ticks:,} ticks on disk ({size / 1e9:.1f} GB): 1s bars from them in {facts[0]:.1f} s, 1m and 5m bars in {facts[1]:.1f} s, "
+            f"the ledger of their days included; most memory held {facts[2] / 1e9:.2f} GB (target: under 2 GB)"
+        )
+
+
+def _open_large(directory: str) -> LocalWarehouse:
+    path = Path(directory)
+    return open_local(open_profile(path, "large", Kind.SIMULATED, TradeKind.AGGREGATE, created_at="2026-03-03T00:00:00Z"))
+
+
+def _days_of(ticks: int) -> list[tuple[int, int]]:
+    """Open times of the days and their ticks."""
+    days = max(1, ticks // _A_DAY)
+    return [(START_US + day * DAY_US, ticks // days) for day in range(days)]
+
+
+def _write_days(directory: str, ticks: int, tell: Connection) -> None:
+    with _open_large(directory) as warehouse:
+        for start_us, count in _days_of(ticks):
+            _insert_ticks(warehouse.connection, count, start_us)
+            warehouse.connection.execute("CHECKPOINT")
+    tell.send(None)
+
+
+def _resample_days(directory: str, ticks: int, tell: Connection) -> None:
+    with _open_large(directory) as warehouse:
+        store = LandingStore(warehouse.connection, Path(directory))
+        began = time.perf_counter()
+        for commit, (start_us, _) in enumerate(_days_of(ticks), 1):
+            times = f"event_time >= make_timestamptz({start_us}) AND event_time < make_timestamptz({start_us + DAY_US})"
+            touched = warehouse.arrow(f"SELECT DISTINCT symbol, {bucket('event_time', '1')} AS ts FROM ticks WHERE {times}")  # noqa: S608
+            with store.transaction():
+                store.touch_bars(touched, commit, journal_time_us=0, lateness_us=1_000_000)
+        with store.transaction():
+            store.set_timeframes([Timeframe.parse(name) for name in ("1s", "1m", "5m")])
+            store.set_clock(JournalClock(START_US + 1_000 * DAY_US, commit), lateness_ms=1_000)
+        seconds_s = time.perf_counter() - began
+        resample(warehouse, [Timeframe.parse(name) for name in ("1m", "5m")])
+        larger_s = time.perf_counter() - began - seconds_s
+    tell.send((seconds_s, larger_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1_024))
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +195,7 @@ class Bench:
                 np.testing.assert_allclose(values, theirs.iloc[:, place].to_numpy(), rtol=1e-9, atol=1e-9)
 
 
-def _insert_ticks(connection: duckdb.DuckDBPyConnection, count: int) -> None:
+def _insert_ticks(connection: duckdb.DuckDBPyConnection, count: int, start_us: int = START_US) -> None:
     """A day of ticks in the order of their times, in pieces of a million."""
     noise = np.random.default_rng(7)
     gap_us = DAY_US / count
@@ -135,7 +203,7 @@ def _insert_ticks(connection: duckdb.DuckDBPyConnection, count: int) -> None:
     for first in range(0, count, _CHUNK):
         size = min(_CHUNK, count - first)
         number = np.arange(first, first + size)
-        time_us = START_US + np.minimum((number + noise.random(size)) * gap_us, DAY_US - 1.0).astype(np.int64) // 1_000 * 1_000
+        time_us = start_us + np.minimum((number + noise.random(size)) * gap_us, DAY_US - 1.0).astype(np.int64) // 1_000 * 1_000
         which = number % 2
         walk = np.cumsum(noise.normal(0.0, 2e-5, (size, 2)), axis=0) + level
         level = walk[-1]
