@@ -46,6 +46,7 @@ def plans(settings: Settings) -> tuple[Plan, ...]:
     from flows.check_quality import check_quality
     from flows.fit_pairs import fit_pairs
     from flows.liquidity import liquidity
+    from flows.maintain import maintain
     from flows.repair_gaps import repair_gaps
     from flows.report import report
     from flows.resample import resample
@@ -62,6 +63,7 @@ def plans(settings: Settings) -> tuple[Plan, ...]:
         Plan(check_quality, settings.quality_every_s, 45, first_s=75),
         Plan(report, settings.report_every_s, 50, first_s=45),
         Plan(archive, settings.archive_every_s, 55, first_s=90),
+        Plan(maintain, settings.maintain_every_s, 25, first_s=120),
     )
 
 

@@ -28,6 +28,7 @@ PRELOADED = (
     "flows.check_quality",
     "flows.screen",
     "flows.archive",
+    "flows.maintain",
     "fastapi.encoders",
     "numba",
     "pyarrow.dataset",

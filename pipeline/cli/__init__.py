@@ -36,6 +36,7 @@ _COMMANDS = {
     "universe": "watch",
     "alert": "watch",
     "profile": "manage",
+    "maintain": "maintain",
     "status": "manage",
     "doctor": "doctor",
 }

@@ -13,6 +13,9 @@ from pathlib import Path
 import polars as pl
 
 from pipeline.profile import Profile
+from pipeline.store import LocalWarehouse
+from pipeline.store.archiving import carry_out
+from pipeline.store.orders import Order, OrderKind, await_orders, place_orders, require_success
 from pipeline.store.protocol import Warehouse
 from pipeline.store.sizes import load_blocks, load_last_sizes, load_table_sizes, save_sizes
 
@@ -68,6 +71,11 @@ class Maintained:
         return sum(size.bytes for size in self.sizes if size.part == part and name in (None, size.name))
 
     @property
+    def total(self) -> int:
+        """Bytes that the profile takes on the disk; tables are inside the database."""
+        return sum(size.bytes for size in self.sizes if size.part != TABLES)
+
+    @property
     def summary(self) -> str:
         """One line for the log."""
         parts = ", ".join(f"{part} {told(self.bytes_of(part))}" for part in _SUMMED if self.bytes_of(part))
@@ -112,6 +120,20 @@ def maintain(
         )
         _log.warning("disk.low", extra={"free_bytes": free, "warn_below_gb": warn_below_gb, "path": str(profile.path)})
     return Maintained(tuple(sizes), since, free, warning, rotated)
+
+
+def checkpointed(warehouse: Warehouse, profile: Profile, *, run: str) -> None:
+    """Have the write-ahead log moved into the file: by the warehouse process, or here when this process holds the file.
+
+    Raises:
+        WarehouseBusy: when the warehouse does not get to it.
+        StoreError: when it fails.
+    """
+    ids = place_orders(warehouse, [Order(OrderKind.CHECKPOINT)], run=run)
+    if isinstance(warehouse, LocalWarehouse):
+        require_success(carry_out(warehouse, profile))
+    else:
+        await_orders(warehouse, ids, patience_s=120)
 
 
 def told(size: int) -> str:

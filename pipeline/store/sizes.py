@@ -24,7 +24,7 @@ _BLOCKS = """
     WHERE database_name = current_database()
 """
 _TABLES = "SELECT table_name FROM duckdb_tables() WHERE NOT internal AND NOT temporary AND schema_name = 'main' ORDER BY table_name"
-_LAST = "SELECT part, name, \"rows\", bytes, measured_at FROM sizes WHERE measured_at = (SELECT max(measured_at) FROM sizes)"
+_LAST = 'SELECT part, name, "rows", bytes, measured_at FROM sizes WHERE measured_at = (SELECT max(measured_at) FROM sizes)'
 
 
 @dataclass(frozen=True, slots=True)
