@@ -18,7 +18,7 @@ from pipeline.profile import Kind
     flow_run_name=run_name(lambda given: f"repair gaps of {listed(given.get('symbols'), 'every symbol')}"),
     timeout_seconds=3_600,
 )
-def repair_gaps(*, symbols: list[str] | None = None, most_requests: Annotated[int, Field(ge=1, le=10_000)] = 300) -> int:
+def repair_gaps(*, symbols: list[str] | None = None, most_requests: Annotated[int, Field(ge=1, le=10_000)] = 150) -> int:
     """Refill the gaps by REST, within the request budget that all of this address share.
 
     Args:

@@ -106,7 +106,7 @@ def repair_gaps(
     *,
     symbols: Sequence[str] | None = None,
     uploaded: Sequence[str] = (),
-    most_requests: int = 300,
+    most_requests: int = 150,
     progress: Progress | None = None,
 ) -> list[Repaired]:
     """Refill what is missing as far as the venue can tell it, and settle what it cannot.

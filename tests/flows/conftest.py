@@ -61,17 +61,18 @@ def make_profile(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, market: Module
 
 
 @pytest.fixture
-def serve_warehouse(market: ModuleType) -> Iterator[Callable[[Profile], LocalWarehouse]]:
-    """Serve a profile's warehouse with the market in it."""
+def serve_warehouse(market: ModuleType) -> Iterator[Callable[..., LocalWarehouse]]:
+    """Serve a profile's warehouse with the market in it, or (``filled=False``) with nothing."""
     ends: list[Callable[[], None]] = []
 
-    def serve(profile: Profile) -> LocalWarehouse:
+    def serve(profile: Profile, *, filled: bool = True) -> LocalWarehouse:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         warehouse = open_local(profile)
         ends.append(warehouse.close)
-        market.fill(warehouse)
+        if filled:
+            market.fill(warehouse)
         endpoint = publish_endpoint(profile, "127.0.0.1", port)
         gatekeeper = Gatekeeper({token: role for role, token in endpoint.tokens.items()})
         quack.serve(warehouse.connection, host="127.0.0.1", port=port, gatekeeper=gatekeeper, server_token="unused-" + "x" * 20)
