@@ -103,6 +103,20 @@ def more_trades(warehouse: LocalWarehouse) -> Callable[..., None]:
 @pytest.fixture(scope="session")
 def venue_url() -> Iterator[str]:
     """REST base of a simulated venue in a thread."""
+    with simulated_venue() as url:
+        yield url
+
+
+@pytest.fixture
+def own_venue_url() -> Iterator[str]:
+    """REST base of a simulated venue with a request budget that nobody else spends."""
+    with simulated_venue() as url:
+        yield url
+
+
+@contextmanager
+def simulated_venue() -> Iterator[str]:
+    """A simulated venue in a thread."""
     from pipeline.simulator import SimulatorConfig, serve
 
     ports: list[int] = []
