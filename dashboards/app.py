@@ -23,6 +23,7 @@ from dashboards.link import Link
 from dashboards.parts.choice import Segments
 from dashboards.parts.html import html
 from dashboards.parts.status import badge, banner, pill
+from dashboards.reports import ROUTE, ReportHandler
 from dashboards.session import Session
 from dashboards.theme import BADGES, page_style, palette, theme_config
 from dashboards.views.alerts import AlertsView
@@ -204,7 +205,10 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None
         verbose=False,
         threaded=False,
         cookie_secret=secrets.token_urlsafe(32),
-        extra_patterns=[(r"/download", DownloadHandler, {"context": context, "hosts": frozenset(origins)})],
+        extra_patterns=[
+            (r"/download", DownloadHandler, {"context": context, "hosts": frozenset(origins)}),
+            (ROUTE, ReportHandler, {"context": context, "hosts": frozenset(origins)}),
+        ],
         session_token_expiration=3600,
         unused_session_lifetime=15_000,
         check_unused_sessions=5_000,

@@ -23,8 +23,8 @@ _log = logging.getLogger(__name__)
 _PIECE = 1 << 20
 
 
-class DownloadHandler(RequestHandler):
-    """``GET /download?table=bars&symbol=BTCUSDT&timeframe=1m&from=...&to=...&format=csv``."""
+class OwnHandler(RequestHandler):
+    """Answers only under the dashboard's own addresses."""
 
     def initialize(self, context: Context, hosts: frozenset[str]) -> None:
         """What the server passes on."""
@@ -36,6 +36,10 @@ class DownloadHandler(RequestHandler):
         if self.request.host not in self._hosts:
             self.set_status(403)
             self.finish("this address is not one of the dashboard's own\n")
+
+
+class DownloadHandler(OwnHandler):
+    """``GET /download?table=bars&symbol=BTCUSDT&timeframe=1m&from=...&to=...&format=csv``."""
 
     async def get(self) -> None:
         """Send the file."""

@@ -14,7 +14,9 @@ from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.table import LiveTable
 from dashboards.tables.flow_runs import FlowRun, FlowRuns, FlowRunsTopic
 from dashboards.tables.health import Health, HealthTopic
+from dashboards.tables.upkeep import Upkeep, UpkeepTopic
 from dashboards.theme import BADGES, Palette
+from dashboards.views.upkeep import UpkeepPart
 from dashboards.views.view import Desk
 from pipeline import __version__
 from pipeline.store.health import JournalClock
@@ -62,6 +64,7 @@ class HealthView:
             empty="<b>Nothing landed yet</b>Lines are counted here by source and name.",
         )  # fmt: skip
         self._rows = LiveTable(columns=[{"title": "Table"}, {"title": "Rows", "align": "right"}], label="Rows")
+        self._upkeep = UpkeepPart(self._context.prefect_url)
         self._panel = self._layout()
         self._draw_tiles()
 
@@ -72,7 +75,7 @@ class HealthView:
             card(title("Flow runs", link), self._runs), card(title("Landed lines"), self._landed), card(title("Tables"), self._rows)
         )  # fmt: skip
         split = grid(left, right, css=_SPLIT_CSS, name="sw-health")
-        return stack(card(self._tiles), split)
+        return stack(card(self._tiles), split, self._upkeep.panel)
 
     # ------------------------------------------------------------------------------------------------ the tab
 
@@ -83,7 +86,12 @@ class HealthView:
     def shown(self) -> None:
         """Look at the platform."""
         runs = FlowRunsTopic(f"{self._context.prefect_url}/api", self._context.prefect_auth)
-        self._desk.session.want(self._show, [HealthTopic(self._context.journal), runs, STATUS])
+        self._desk.session.want(self._show, [HealthTopic(self._context.journal), UpkeepTopic(self._made), runs, STATUS])
+
+    @property
+    def _made(self) -> tuple[str, ...]:
+        """Timeframes whose bars are made by the day."""
+        return tuple(timeframe.name for timeframe in self._context.timeframes if timeframe.seconds >= 2)
 
     def hidden(self) -> None:
         """Look at nothing."""
@@ -107,6 +115,8 @@ class HealthView:
         elif isinstance(value, Health):
             self._health = value
             self._draw_health(value)
+        elif isinstance(value, Upkeep):
+            self._upkeep.draw(value)
         elif isinstance(value, FlowRuns):
             self._draw_runs(value)
         self._draw_tiles()

@@ -13,17 +13,21 @@ import sys
 import threading
 import time
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline.alerts import AlertState, Condition, Metric, Phase, Rule, Severity
+from pipeline.jobs.report import make_order, write_report
 from pipeline.model.event import TradeKind
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 from pipeline.model.universe import PairSpec, Universe
-from pipeline.profile import Kind, create_profile, publish_universe
+from pipeline.profile import Kind, Profile, create_profile, publish_universe, read_universe
+from pipeline.settings import Settings
 from pipeline.store import open_local
 from pipeline.store.access import Gatekeeper
+from pipeline.store.partitions import Made, put_partitions
 from pipeline.store.quack import serve, stop
 from pipeline.store.requests import AcknowledgeAlert, DeleteRule, EnableRule, PutRule, parse_change
 from pipeline.store.warehouse import publish_endpoint
@@ -277,6 +281,38 @@ def alerts(connection, now: datetime) -> None:
         )
 
 
+def upkeep(warehouse, profile: Profile, now: datetime) -> None:
+    """What flows have made, how good it is, and a report."""
+    connection, made = warehouse.connection, []
+    for symbol in SYMBOLS:
+        for timeframe in ("1m", "5m"):
+            for back in (3, 2, 0):  # yesterday is missing
+                day = (now - timedelta(days=back)).date()
+                first = datetime(day.year, day.month, day.day, tzinfo=UTC)
+                end = now if back == 0 else first + timedelta(days=1)
+                name = f"{symbol}/{timeframe}/{day}"
+                made.append(Made("bars", name, back != 0, 1_440, f"{name}.1", symbol, timeframe, day, first, end))
+    put_partitions(warehouse, made, run="resample:resample every timeframe")
+    restated = replace(made[0], fingerprint="changed")
+    put_partitions(warehouse, [restated], run="resample:resample 1m")
+    checks = [
+        ("freshness", "BTCUSDT", "", "error", "ok", 0.6, 30.0, True, ""),
+        ("gaps", "XRPUSDT", "", "error", "error", 32.0, 0.0, True, "1 open gap of 32 trades; repair_gaps refills it"),
+        ("clock", "venue", "", "warn", "warn", 1_270.0, 1_000.0, False, "the receive clock is 1.27 s behind the exchange"),
+        ("outliers", "ETHUSDT", "1m", "warn", "ok", 2.1, 12.0, False, ""),
+    ]
+    for name, subject, timeframe, severity, state, value, threshold, blocking, detail in checks:
+        connection.execute(
+            """INSERT INTO quality_checks BY NAME SELECT ?::TIMESTAMPTZ AS checked_at, ? AS name, ? AS subject, ? AS timeframe,
+               ? AS severity, ? AS state, ? AS "value", ? AS threshold, ? AS blocking, ? AS detail, ?::TIMESTAMPTZ AS since,
+               'check_quality:x' AS run""",
+            [now, name, subject, timeframe, severity, state, value, threshold, blocking, detail, now - timedelta(minutes=20)],
+        )
+    universe = read_universe(profile)
+    order = make_order(profile, universe, now=now, hours=6)
+    write_report(warehouse, profile, universe, Settings(), order, now=now, run="report:report of the last 6 hours")
+
+
 def apply_requests(connection, now: datetime) -> None:
     for request_id, kind, payload in connection.execute("SELECT request_id, kind, payload FROM requests ORDER BY requested_at").fetchall():
         match parse_change(kind, payload):
@@ -364,6 +400,7 @@ def main(data_dir: Path, port: int) -> None:
                 ],
             )
         insert(connection, "resample_cursors", [("1m", 0), ("5m", 0)])
+        upkeep(warehouse, profile, now)
         for at in range(60, 0, -1):
             second(connection, market, now - timedelta(seconds=at), commit)
     endpoint = publish_endpoint(profile, "127.0.0.1", port)

@@ -199,3 +199,21 @@ def test_a_killed_warehouse_shows_within_seconds_and_is_found_again(tab, stage):
         stage.start()
     page.get_by_text("has not answered").wait_for(state="detached")
     text_of(page, "Streaming").wait_for()
+
+
+def test_health_lists_what_was_made_how_good_it_is_and_the_reports(tab, stage):
+    page = tab.open("?view=health")
+    yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%m-%d")
+    bars = page.locator("tr", has_text="XRPUSDT").filter(has_text="5m")
+    bars.filter(has_text="1 of 3 open").filter(has_text=yesterday).wait_for()
+    page.locator("tr", has_text="error, blocking").filter(has_text="XRPUSDT").wait_for()
+    text_of(page, "1 failing, 1 to look at, 2 well of 4").wait_for()
+    with page.context.expect_page() as opened:
+        page.get_by_role("link", name="Profile demo").click()
+    report = opened.value
+    report.get_by_role("heading", name="Pairs at a glance").wait_for()
+    assert report.locator("svg").count() >= 6
+    with page.expect_download() as kept:
+        page.get_by_role("link", name="Download").last.click()
+    name = kept.value.suggested_filename
+    assert kept.value.path().read_bytes() == (stage.profile.reports / name).read_bytes()
