@@ -101,15 +101,24 @@ def profiles_dir(data_dir: Path) -> Path:
     return data_dir / "profiles"
 
 
+def check_name(name: str) -> None:
+    """Refuse a name that no profile can have.
+
+    Raises:
+        ProfileError: then.
+    """
+    if _NAME.fullmatch(name) is None:
+        msg = f"profile name {name!r} cannot be used; expected up to 40 small letters, digits, - and _"
+        raise ProfileError(msg)
+
+
 def create_profile(data_dir: Path, name: str, kind: Kind, trade_stream: TradeKind, *, created_at: str) -> Profile:
     """Make a new profile with its directories; ``created_at`` is ISO 8601.
 
     Raises:
         ProfileError: when the name is not usable or taken.
     """
-    if _NAME.fullmatch(name) is None:
-        msg = f"profile name {name!r} cannot be used; expected up to 40 small letters, digits, - and _"
-        raise ProfileError(msg)
+    check_name(name)
     path = profiles_dir(data_dir) / name
     if (path / "profile.json").exists():
         msg = f"profile {name!r} exists already; choose another name or `spreadwatch profile reset {name}`"
