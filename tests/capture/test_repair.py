@@ -1,0 +1,106 @@
+"""Capture away for some seconds in a running market: what it missed comes back over REST, and only the bars that it touches change."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager, nullcontext
+
+import polars as pl
+import pytest
+
+from pipeline.jobs.repair_gaps import Place, repair_gaps
+from pipeline.jobs.resample import resample
+from pipeline.jobs.venue_rest import VenueRest
+from pipeline.journal import open_journal
+from pipeline.settings import Settings
+from pipeline.simulator import SimulatorConfig, serve
+from pipeline.store import open_local
+from pipeline.warehouse import Engine
+
+SYMBOLS = ("BTCUSDT", "ETHUSDT")
+
+
+@asynccontextmanager
+async def simulator():
+    stop, ports = asyncio.Event(), asyncio.Queue()
+    serving = asyncio.create_task(serve(SimulatorConfig(port=0), stop, ready=ports.put_nowait))
+    try:
+        yield await ports.get()
+    finally:
+        stop.set()
+        await serving
+
+
+@pytest.mark.slow
+def test_capture_that_was_away_misses_nothing_in_the_end(kit, profile, publish):
+    publish(*SYMBOLS)
+    settings = Settings(fsync_ms=20, timeframes=("1s", "5s"), symbols=SYMBOLS, quotes=False)
+    warehouse = open_local(profile)
+    engine = Engine(profile, settings, warehouse)
+
+    def rows(sql):
+        return warehouse.select(sql)
+
+    def land():
+        engine.land_everything()
+        resample(warehouse, settings.parsed_timeframes, run="test")
+
+    async def story():
+        async with simulator() as port:
+            base = f"ws://127.0.0.1:{port}"
+            chosen = settings.model_copy(update={"ws_market_url": f"{base}/market", "ws_public_url": f"{base}/public"})
+            for pause_s in (4, 0):
+                async with kit.capturing(profile, chosen):
+                    await asyncio.sleep(5)
+                await asyncio.sleep(pause_s)
+            land()
+            gaps = rows("SELECT symbol, first_missing, last_missing, state FROM gaps ORDER BY symbol")
+            assert gaps["symbol"].to_list() == list(SYMBOLS)
+            assert set(gaps["state"]) == {"open"}
+            before = rows("SELECT * FROM bars ORDER BY ALL")
+            with VenueRest(f"http://127.0.0.1:{port}") as rest:
+                place = Place(
+                    warehouse,
+                    open_journal(profile, settings),
+                    rest,
+                    profile.trade_stream,
+                    settings.parsed_timeframes,
+                    landed=engine.land_everything,
+                    klines_turn=nullcontext,
+                )
+                found = await asyncio.to_thread(repair_gaps, place)
+            land()
+            return gaps, before, found
+
+    try:
+        gaps, before, found = asyncio.run(story())
+        missing = {symbol: last - first + 1 for symbol, first, last, _ in gaps.iter_rows()}
+        assert {row.symbol: (row.fetched, row.left, row.state) for row in found} == {
+            symbol: (n, 0, "refilled") for symbol, n in missing.items()
+        }
+        assert rows("SELECT count(*) FROM coverage").item() == len(SYMBOLS)  # one interval each: nothing is missing
+        assert rows("SELECT count(*) - count(DISTINCT (symbol, trade_id)) FROM ticks").item() == 0
+        refilled = rows("SELECT symbol, CAST(sum(CASE WHEN source = 'repair' THEN 1 ELSE 0 END) AS BIGINT) AS n FROM ticks GROUP BY symbol")
+        assert dict(refilled.iter_rows()) == missing
+
+        after = rows("SELECT * FROM bars ORDER BY ALL")
+        span = rows("SELECT min(from_time) AS low, max(to_time) AS high FROM gaps").row(0)
+        key = ["symbol", "timeframe", "ts"]
+        outside = (
+            pl.col("ts") + pl.when(pl.col("timeframe") == "1s").then(pl.duration(seconds=1)).otherwise(pl.duration(seconds=5)) <= span[0]
+        ) | (pl.col("ts") > span[1])
+        quiet = before.filter(outside)
+        assert quiet.height > 5
+        assert quiet.equals(after.join(quiet.select(key), on=key, how="semi").sort(before.columns))
+        # Seconds that were there and got trades: their next revision. New ones: their first.
+        second = "make_timestamptz(epoch_us(event_time) // 1000000 * 1000000)"
+        touched = rows(f"SELECT DISTINCT symbol, {second} AS ts FROM ticks WHERE source = 'repair'")
+        old = before.filter(timeframe="1s").join(touched, on=["symbol", "ts"], how="semi")
+        new = after.filter(timeframe="1s").join(old.select("symbol", "ts"), on=["symbol", "ts"], how="semi")
+        assert (new["revision"] - old["revision"]).to_list() == [1] * old.height
+        fresh = after.filter(timeframe="1s").join(before.filter(timeframe="1s"), on=key, how="anti")
+        assert set(fresh["revision"]) == {0}
+        assert fresh.height == touched.height - old.height
+    finally:
+        engine.close()
+        warehouse.close()
