@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from prefect import flow, get_run_logger
 
 from flows.session import here, listed, progress, run_name, session, tell, universe, with_retries
+from flows.uploading import take_file
 from pipeline.cli.process import require_own_kind
 from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time
 from pipeline.profile import Kind
@@ -33,7 +34,7 @@ def backfill(
     symbols: list[str] | None = None,
     start: datetime | None = None,
     end: datetime | None = None,
-    source: Literal["rest", "archive"] = "rest",
+    source: str = "rest",
     what: list[Literal["klines", "trades"]] | None = None,
     timeframes: list[str] | None = None,
     refetch: bool = False,
@@ -44,7 +45,8 @@ def backfill(
         symbols: which of the universe's; all of them when not given.
         start: first time; as far back as the setting backfill_hours and the models need when not given.
         end: before this time; now when not given.
-        source: rest (the exchange's REST API; trades of the past 48 hours only) or archive (its daily and monthly files).
+        source: rest (the exchange's REST API; trades of the past 48 hours only) or archive (its daily and monthly files), or the path
+            of your own CSV of bars or trades on this machine, which becomes the one symbol that is named.
         what: klines, trades, or both; klines when not given.
         timeframes: which of the configured ones that the exchange has; all of those when not given.
         refetch: fetch what is here already, too.
@@ -54,6 +56,8 @@ def backfill(
     """
     from pipeline.jobs.backfill import Order, Source, What, legs_first, venue_timeframes
 
+    if source not in set(Source):
+        return take_file(source, symbols, timeframes, ranged=bool(start or end))
     profile, chosen = here()
     since, until = parsed_time(start, "start"), parsed_time(end, "end")
     if profile.kind is Kind.RECORDED and symbols is None and since is None:

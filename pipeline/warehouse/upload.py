@@ -62,4 +62,4 @@ def _alone(profile: Profile, settings: Settings, *, run: str) -> Iterator[Desk]:
 
 def _resampled(desk: Desk) -> None:
     with turn(desk.profile, "resample"):
-        resample(desk.warehouse, desk.settings.parsed_timeframes)
+        resample(desk.warehouse, desk.settings.parsed_timeframes, run=desk.run)
