@@ -12,6 +12,7 @@ from pipeline.journal import JournalReader, Position, sources
 from pipeline.profile import Kind, Profile
 from pipeline.store import Role, connect
 from pipeline.store.health import gap_totals, landing_counts, landing_offsets, load_clock, load_streams, malformed_samples, row_counts
+from pipeline.store.quality import newest_checks
 
 _LATE_S = 10.0
 """Journal time further behind than this is not healthy: landing takes a quarter of a second."""
@@ -33,6 +34,7 @@ def take_vitals(profile: Profile) -> Vitals:
             streams, gaps = load_streams(warehouse), gap_totals(warehouse)
             counts, rows = landing_counts(warehouse), row_counts(warehouse)
             offsets, samples = landing_offsets(warehouse), malformed_samples(warehouse, most=1)
+            checks = newest_checks(warehouse)
     except StoreError as error:
         return Vitals(False, (("warehouse", str(error)),))
     lines = []
@@ -62,6 +64,7 @@ def take_vitals(profile: Profile) -> Vitals:
             else "none",
         )
     )
+    lines.append(("quality", _quality(checks)))
     malformed = int(counts.filter(pl.col("name") == "malformed")["count"].sum())
     sample = f"; the last: {samples.item(0, 'line')[:100]}" if samples.height else ""
     lines.append(("malformed", f"{malformed} lines{sample}"))
@@ -77,6 +80,20 @@ def _streams(streams: pl.DataFrame) -> tuple[bool, str]:
     if down:
         return False, f"{text}; not connected: {', '.join(down)} (capture keeps trying; `spreadwatch doctor` says what to do)"
     return connections.height > 0, text
+
+
+def _quality(checks: pl.DataFrame) -> str:
+    """How the newest quality checks stand, and the worst of them."""
+    if checks.is_empty():
+        return "not checked yet"
+    told = ", ".join(f"{count} {state}" for state in ("error", "warn", "unknown", "ok") if (count := checks.filter(state=state).height))
+    worst = checks.row(0, named=True)
+    if worst["state"] not in ("error", "warn"):
+        return told
+    return (
+        f"{told}; {worst['name']} of {worst['subject']} {worst['timeframe']}".rstrip()
+        + f": {worst['detail'][:100]} (`spreadwatch quality`)"
+    )
 
 
 def _backlog(profile: Profile, offsets: pl.DataFrame) -> int:

@@ -16,6 +16,9 @@ pytestmark = pytest.mark.usefixtures("prefect")
         ("fit_pairs", {"pairs": ["AAA/BBB"]}, "pair AAA/BBB is not in the universe"),
         ("fit_pairs", {"methods": ("magic",)}, "method 'magic' is not known; expected one of ols"),
         ("backfill", {"symbols": ["NOPE"]}, "symbol NOPE is not in the universe"),
+        ("repair_gaps", {"symbols": ["NOPE"]}, "symbol NOPE is not in the universe"),
+        ("check_quality", {"symbols": ["NOPE"]}, "symbol NOPE is not in the universe"),
+        ("check_quality", {"timeframes": ["7m"]}, "timeframe '7m' "),
         ("backfill", {"timeframes": ["1s"]}, "the exchange has no candlesticks of 1s"),
     ],
 )
