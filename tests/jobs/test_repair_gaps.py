@@ -425,3 +425,46 @@ def test_symbols_can_be_named_and_uploaded_ones_are_left_alone(make_life, trades
     assert life.repair(uploaded=["BTCUSDT"], symbols=["BTCUSDT"]) == []
     assert [row.symbol for row in life.repair(symbols=["ETHUSDT"])] == ["ETHUSDT"]
     assert [state for *_, state in life.gaps()] == ["open", "refilled"]
+
+
+@pytest.fixture
+def spreadwatch(monkeypatch, capsys, venue_url):
+    """The command line, for one profile."""
+
+    def run(life, *arguments):
+        from pipeline.cli import main
+        from pipeline.settings import settings
+
+        with monkeypatch.context() as here:
+            for name, value in {"data_dir": str(life.profile.path.parents[1]), "profile": "life", "rest_url": venue_url}.items():
+                here.setenv(f"SPREADWATCH_{name.upper()}", value)
+            settings.cache_clear()
+            with pytest.raises(SystemExit) as end:
+                main(arguments)
+        settings.cache_clear()
+        said = capsys.readouterr()
+        return int(end.value.code or 0), said.out, said.err
+
+    return run
+
+
+def test_the_commands_work_without_a_running_platform(make_life, trades, spreadwatch):
+    life = make_life().whole(keys(some(trades, "BTCUSDT", 0.5, 5)))
+    first = min(trade_id for _, trade_id in keys(some(trades, "BTCUSDT", 0.5, 5)))
+    life.engine.close()
+    life.warehouse.close()
+    code, out, err = spreadwatch(life, "repair", "--most-requests", "1")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        f"BTCUSDT {first}..{first + 4} refilled, 5 of 5 missing trades fetched",
+        "1 gaps looked at, 5 trades refilled, 0 gaps still open",
+    ]
+    assert spreadwatch(life, "repair")[:2] == (0, "0 gaps looked at, 0 trades refilled, 0 gaps still open\n")
+    code, out, _ = spreadwatch(life, "quality")
+    assert (code, out) == (0, "Nothing has been checked in profile life yet; `spreadwatch quality --run` does it.\n")
+    # The trades are an hour old: the journal is late, and that is an error.
+    code, out, _ = spreadwatch(life, "quality", "--run")
+    assert code == 1
+    assert out.splitlines()[0].startswith("error    freshness   journal ")
+    assert " checks at " in out.splitlines()[-1]
+    assert len(spreadwatch(life, "quality", "--all")[1].splitlines()) > len(out.splitlines())
