@@ -29,6 +29,7 @@ from pipeline.store.statements import Statement
 _GONE = "Invalid Input Error: Invalid connection id"
 _UNREACHABLE = "IO Error: Failed to send message"
 _NOT_ALLOWED = "Invalid Input Error: Authorization failed"
+_PROBE_S = 1.0
 _NOT_KNOWN = ("Invalid Input Error: Authentication failed", "Invalid Input Error: Could not find a Quack authentication token")
 
 
@@ -62,11 +63,13 @@ def serve(connection: duckdb.DuckDBPyConnection, *, host: str, port: int, gateke
 
 def _require_free(host: str, port: int) -> None:
     # Quack's server shares its port (SO_REUSEPORT): a second one would get every other connection, and nobody would be told.
+    # Asked by connecting: binding is refused for a while after a server was killed, though nobody listens any more.
     try:
-        socket.create_server((host, port)).close()
-    except OSError as error:
-        msg = f"port {port} of {host} cannot be listened on ({error.strerror}); stop what uses it or choose another warehouse_port"
-        raise PortInUse(msg) from error
+        socket.create_connection((host, port), timeout=_PROBE_S).close()
+    except OSError:
+        return
+    msg = f"port {port} of {host} cannot be listened on (somebody does already); stop what uses it or choose another warehouse_port"
+    raise PortInUse(msg)
 
 
 def stop(connection: duckdb.DuckDBPyConnection, *, host: str, port: int) -> None:
