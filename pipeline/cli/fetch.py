@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def fetch(
         VenueError: when the venue does not answer as needed.
         DataError: when files of the archive cannot be used.
     """
-    from pipeline.jobs.backfill import Order, Source, What, backfill, legs_first, venue_timeframes
+    from pipeline.jobs.backfill import Order, Source, What, backfill, legs_first, turn_of, venue_timeframes
     from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time, published_universe
     from pipeline.jobs.turn import turn
     from pipeline.logs import configure
@@ -59,27 +60,28 @@ def fetch(
         hours=chosen.backfill_hours,
         lookback=chosen.lookback,
     )
-    line = ProgressLine()
-    with turn(profile, "backfill"), backfill_place(profile, chosen, run="cli:backfill") as place:
-        try:
-            done = backfill(place, order, line)
-        finally:
-            line.end()
-    _say(done, line.seconds)
+    began = time.monotonic()
+    done: list[Backfilled] = []
+    for one in What:
+        if one in order.what:
+            part = replace(order, what=(one,))
+            line = ProgressLine(one)
+            with turn(profile, turn_of(part)), backfill_place(profile, chosen, run="cli:backfill") as place:
+                try:
+                    done += backfill(place, part, line)
+                finally:
+                    line.end()
+    _say(done, time.monotonic() - began)
 
 
 class ProgressLine:
     """How far it is: one line that is written anew on a terminal, now and then a plain line elsewhere."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str) -> None:
+        self._what = what
         self._began = self._shown = time.monotonic()
         self._terminal = sys.stderr.isatty()
         self._open = False
-
-    @property
-    def seconds(self) -> float:
-        """Time since the beginning."""
-        return time.monotonic() - self._began
 
     def __call__(self, done: int, of: int, rows: int) -> None:
         """Show it, unless that was done a moment ago."""
@@ -89,7 +91,9 @@ class ProgressLine:
         self._shown = now
         spent = now - self._began
         left = spent / done * (of - done) if done else 0.0
-        text = f"{done} of {of} steps, {100 * done // max(of, 1)} %, {rows:,} rows, {rows / spent:,.0f} rows/s, {_clock(left)} left"
+        text = (
+            f"{self._what}: {done} of {of} steps, {100 * done // max(of, 1)} %, {rows:,} rows at {rows / spent:,.0f}/s, {_clock(left)} left"
+        )
         if self._terminal:
             click.echo(f"\r{text}\x1b[K", nl=False, err=True)
             self._open = True

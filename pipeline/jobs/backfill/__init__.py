@@ -27,6 +27,7 @@ from pipeline.jobs.backfill.order import (
     from_ms,
     legs_first,
     to_ms,
+    turn_of,
     venue_timeframes,
 )
 from pipeline.jobs.backfill.trades import Files, landed_rows, plan_trades, trades_by_archive, trades_by_rest
@@ -51,6 +52,7 @@ __all__ = [
     "backfill_klines",
     "default_start",
     "legs_first",
+    "turn_of",
     "venue_timeframes",
 ]
 

@@ -174,6 +174,11 @@ def default_start(timeframe: Timeframe, end: datetime, *, hours: int, lookback: 
     return end - timedelta(seconds=bars * timeframe.seconds)
 
 
+def turn_of(order: Order) -> str:
+    """Whose turn an order is (see :mod:`pipeline.jobs.turn`): candlesticks and trades go to different tables, and trades may take hours."""
+    return "backfill" if What.KLINES in order.what else "backfill-trades"
+
+
 def legs_first(symbols: Sequence[str], universe: Universe) -> tuple[str, ...]:
     """The symbols, the legs of configured pairs before the others: theirs are the charts and models that people look at."""
     legs = [leg for spec in universe.pairs for leg in (spec.pair.y, spec.pair.x)]
