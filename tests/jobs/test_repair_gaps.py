@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
 from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -159,6 +163,12 @@ def some(trades, symbol, start, count):
     own = [trade for trade in trades if trade.symbol == symbol]
     at = int(len(own) * start)
     return own[at : at + count]
+
+
+def between(trades, symbol, start, end):
+    """The trades of a symbol from one share of them to another."""
+    own = [trade for trade in trades if trade.symbol == symbol]
+    return own[int(len(own) * start) : int(len(own) * end)]
 
 
 def keys(trades):
@@ -370,16 +380,16 @@ def test_what_is_too_old_gets_the_exchanges_bars_and_a_verdict(make_life, trades
 
 
 def test_of_a_gap_across_the_edge_the_younger_part_is_refilled(make_life, trades):
-    cut = some(trades, "BTCUSDT", 0.4, 400)
+    cut = between(trades, "BTCUSDT", 0.4, 0.8)
     life = make_life().whole(keys(cut))
-    middle = datetime.fromtimestamp(cut[200].event_time_ms / 1_000, UTC)
+    middle = datetime.fromtimestamp(cut[len(cut) // 2].event_time_ms / 1_000, UTC)
     # The venue's 48 h end (with our margin of 5 minutes) in the middle of the gap.
     rest = Venue(life.rest, ahead=middle + timedelta(hours=48) - timedelta(minutes=5) - datetime.now(UTC))
     rest.klines = life.rest.klines
     (row,) = life.repair(place={"rest": rest})
     assert row.state == "unrecoverable"
-    assert 0 < row.fetched < 400
-    assert row.left == 400 - row.fetched
+    assert 0 < row.fetched < len(cut)
+    assert row.left == len(cut) - row.fetched
     assert f"{row.left} ids are lost, {row.fetched} refilled" in row.note
 
 
@@ -468,3 +478,39 @@ def test_the_commands_work_without_a_running_platform(make_life, trades, spreadw
     assert out.splitlines()[0].startswith("error    freshness   journal ")
     assert " checks at " in out.splitlines()[-1]
     assert len(spreadwatch(life, "quality", "--all")[1].splitlines()) > len(out.splitlines())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(240)
+def test_a_repair_killed_with_9_is_finished_by_the_next(make_life, trades, undisturbed, venue_url):
+    """Journal, landing and requests all die with the process, wherever it is."""
+    cut = [*between(trades, "BTCUSDT", 0.3, 0.9), *between(trades, "ETHUSDT", 0.5, 0.8)]
+    life = make_life().whole(keys(cut))
+    life.engine.close()
+    life.warehouse.close()
+    code = "import pipeline.jobs.repair_gaps as job; job._PAGE = 20; from pipeline.cli import main; main(['repair'])"
+    chosen = {"data_dir": str(life.profile.path.parents[1]), "profile": "life", "rest_url": venue_url, "timeframes": "1s,1m"}
+    windows = {"zscore_window": "5", "correlation_window": "5"}
+    environment = os.environ | {f"SPREADWATCH_{name.upper()}": value for name, value in (chosen | windows).items()}
+    lines = []
+
+    def journalled():
+        return sum(path.stat().st_size for path in (life.profile.journal / "repair").glob("*.jnl"))
+
+    for _ in range(3):
+        before = journalled()
+        process = subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
+        while process.poll() is None and journalled() < before + 4_000:
+            time.sleep(0.002)
+        process.kill()
+        process.communicate()
+        lines.append(journalled())
+    assert len(set(lines)) > 1  # it was killed at work
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    life.warehouse = open_local(life.profile)
+    life.engine = Engine(life.profile, life.settings, life.warehouse)
+    life.resample()
+    for name, table in life.picture().items():
+        assert table.equals(undisturbed[name]), name
+    assert {state for *_, state in life.gaps()} == {"refilled"}
