@@ -12,6 +12,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
+    "bench_backfill": "--symbols 2 --days 1 --traded OPUSDT --rest-minutes 2 --runs 1",
     "bench_statistics": "--bars 200 --rolling-bars 2000 --symbols 8 --sampled-pairs 3 --runs 1 --no-compile",
     "bench_resample": "--ticks 4000 --runs 1",
     "bench_landing": "--lines 11000 --rows 20 --runs 1",
@@ -53,6 +54,15 @@ def test_resampling_beside_pandas_and_a_bare_group_by(run: Run) -> None:
 def test_landing_beside_bare_appends(run: Run) -> None:
     printed = run("bench_landing")
     assert len(re.findall(r"^landing, everything in it .* msg/s .* msg/s +[\d.]+x$", printed, re.MULTILINE)) == 2
+
+
+@pytest.mark.slow
+def test_backfill_by_rest_and_from_files_beside_pandas(run: Run) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    printed = run("bench_backfill")
+    assert "equal tables: yes" in printed
+    assert len(re.findall(r"^parsing .* pandas\.read_csv of the same file .* [\d.]+x$", printed, re.MULTILINE)) == 2
+    assert set(psutil.Process().children(recursive=True)) <= before
 
 
 @pytest.mark.slow
