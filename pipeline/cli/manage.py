@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
@@ -17,7 +18,7 @@ from pipeline.settings import settings
 
 @click.group()
 def profile() -> None:
-    """List and reset profiles."""
+    """List, back up, restore, rebuild and reset profiles."""
 
 
 @profile.command("list")
@@ -56,6 +57,55 @@ def reset(*, name: str, yes: bool) -> None:
         msg = f"profile {name!r} is running (pid {lock.holder(chosen.run)}); stop it first"
         raise AlreadyRunning(msg) from error
     click.echo(f"Deleted {chosen.path}.")
+
+
+@profile.command()
+@click.argument("name")
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+def backup(*, name: str, path: Path) -> None:
+    """Write a profile into one file (.tar.zst), whether it runs or not."""
+    from pipeline.jobs.backup import backup as write
+
+    size = write(load_profile(settings().data_dir, name), path, progress=_progress)
+    click.echo(f"Profile {name} is in {path} ({_size(size)}).")
+
+
+@profile.command()
+@click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--as", "name", metavar="NAME", help="Name of the new profile; that of the backup when left out.")
+def restore(*, path: Path, name: str | None) -> None:
+    """Make a profile out of a backup; one that exists is never overwritten."""
+    from pipeline.jobs.backup import restore as read
+
+    made = read(settings().data_dir, path, name=name, progress=_progress)
+    click.echo(f"Profile {made.name} ({made.kind}) restored; `spreadwatch up --profile {made.name}` starts it.")
+
+
+@profile.command()
+@click.argument("name")
+def rebuild(*, name: str) -> None:
+    """Make the tables of a profile again, from archive and journal."""
+    from pipeline.cli.process import effective_settings
+    from pipeline.supervisor import lock
+    from pipeline.warehouse.rebuild import rebuild as make
+
+    chosen = load_profile(settings().data_dir, name)
+    try:
+        with lock.hold(chosen.run):
+            done = make(chosen, effective_settings(chosen), _progress)
+    except AlreadyRunning as error:
+        msg = f"profile {name!r} is running (pid {lock.holder(chosen.run)}); stop it first"
+        raise AlreadyRunning(msg) from error
+    click.echo(
+        f"Profile {name} rebuilt from {done.files} files of the archive and {done.lines} lines of the journal: "
+        f"{done.ticks} trades, {done.quotes} quotes."
+    )
+
+
+def _progress(what: str, count: int) -> None:
+    """A counter on one line of the terminal; nothing when standard error is not one."""
+    if sys.stderr.isatty():
+        click.echo(f"\r{count} {what}\x1b[K\r", nl=False, err=True)
 
 
 @click.command()

@@ -56,7 +56,7 @@ def backup(profile: Profile, path: Path, *, progress: Progress | None = None) ->
         raise UsageError(msg)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with _copied(profile) as copy, partial.open("wb") as raw:
+        with copied(profile) as copy, partial.open("wb") as raw:
             with zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).stream_writer(raw, closefd=False) as packed:
                 _write(profile, copy, packed, progress)
             raw.flush()
@@ -68,9 +68,18 @@ def backup(profile: Profile, path: Path, *, progress: Progress | None = None) ->
 
 
 @contextmanager
-def _copied(profile: Profile) -> Iterator[Path]:
-    """A directory with a snapshot of the database and the archive's files that belong to it."""
-    with open_warehouse(profile, Role.WRITER) as warehouse:
+def copied(profile: Profile, *, served: bool = True) -> Iterator[Path]:
+    """A directory with a snapshot of the database and the archive's files that belong to it; it is removed afterwards.
+
+    Args:
+        profile: whose.
+        served: also from a warehouse that runs; otherwise only from the file.
+
+    Raises:
+        StoreError: when the copy could not be made.
+        WarehouseBusy: when somebody holds the file.
+    """
+    with open_warehouse(profile, Role.WRITER) if served else open_local(profile) as warehouse:
         ids = place_orders(warehouse, [Order(OrderKind.COPY)], run="cli:backup")
         if isinstance(warehouse, LocalWarehouse):
             carry_out(warehouse, profile)

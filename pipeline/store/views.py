@@ -8,6 +8,7 @@ both or on neither. The files are named by where the profile lies now, so that a
 from __future__ import annotations
 
 import logging
+import os
 from itertools import groupby
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from pipeline.store.bars import bars_query
 from pipeline.store.binding import literal
 
 _log = logging.getLogger(__name__)
+
+_MAGIC = b"PAR1"  # how a Parquet file ends
 
 _MODELS = """
 SELECT f.model_id, f.y, f.x, f.timeframe, f.lookback, f.method, f.scale, f.fitted_at, a.active_from, f.window_start, f.window_end,
@@ -29,7 +32,7 @@ TIME_COLUMNS = {"ticks": "event_time", "quotes": "event_time", "bars_1s": "ts"}
 """The views with two sides, and the column whose UTC day says to which partition a row belongs."""
 
 _FILES = """
-    SELECT file, symbol, strftime(day, '%Y-%m-01') AS month, strftime(day + INTERVAL 1 DAY, '%Y-%m-%d') AS after
+    SELECT file, bytes, strftime(day, '%Y-%m-01') AS month, strftime(day + INTERVAL 1 DAY, '%Y-%m-%d') AS after
     FROM archived WHERE dataset = ? AND state = 'archived' ORDER BY day, symbol
 """
 
@@ -46,17 +49,14 @@ def create_dataset_view(connection: duckdb.DuckDBPyConnection, archive: Path, da
     """Create or replace ``ticks``, ``quotes`` or ``bars_1s`` over the database and the files that ``archived`` names now.
 
     The files of a month are one branch with the span of its days as a condition: a query of other times drops the branch
-    before it looks at any file. A file that is not there is left out, and said so in the log.
+    before it looks at any file. A file that is not there, or is not whole, is left out, and said so in the log.
     """
     time = TIME_COLUMNS[dataset]
     branches = [f"FROM {dataset}_recent"]
     rows = connection.execute(_FILES, [dataset]).fetchall()
     for month, of_month in groupby(rows, key=lambda row: str(row[2])):
         listed = list(of_month)
-        files = [archive / str(file) for file, *_ in listed]
-        for path in (path for path in files if not path.is_file()):
-            _log.error("an archived file is missing", extra={"file": str(path), "do": "restore it from a backup"})
-        there = ", ".join(literal(str(path)) for path in files if path.is_file())
+        there = ", ".join(literal(str(archive / str(file))) for file, size, *_ in listed if _is_whole(archive / str(file), int(size)))
         if there:
             until = max(str(after) for *_, after in listed)
             branches.append(
@@ -64,3 +64,15 @@ def create_dataset_view(connection: duckdb.DuckDBPyConnection, archive: Path, da
                 f"WHERE {time} >= TIMESTAMPTZ '{month} 00:00:00+00' AND {time} < TIMESTAMPTZ '{until} 00:00:00+00'"
             )
     connection.execute(f"CREATE OR REPLACE VIEW {dataset} AS {' UNION ALL BY NAME '.join(branches)}")
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    try:
+        with path.open("rb") as file:
+            file.seek(-len(_MAGIC), os.SEEK_END)
+            whole = file.read() == _MAGIC and file.tell() == size
+    except OSError:
+        whole = False
+    if not whole:
+        _log.error("an archived file is missing or damaged", extra={"file": str(path), "do": "restore it from a backup"})
+    return whole

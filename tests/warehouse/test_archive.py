@@ -198,7 +198,7 @@ def test_a_missing_file_is_said_and_the_rest_is_read(lab, trade, caplog):
     next(lab.profile.archive.glob("ticks/symbol=BTCUSDT/day=2026-03-02/*")).unlink()
     archive(lab, Order(OrderKind.ARCHIVE, "ticks", "ETHUSDT", DAYS[2]))
     assert lab.rows("SELECT count(*) FROM ticks") == [(200,)]
-    assert "an archived file is missing" in caplog.text
+    assert "an archived file is missing or damaged" in caplog.text
 
 
 def test_a_checkpoint_tells_the_sizes(lab, trade):
