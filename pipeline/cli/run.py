@@ -129,6 +129,26 @@ def dashboard(*, profile_name: str | None) -> None:
     _become("dashboards", profile_name)
 
 
+@click.command(context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+@profile_option
+@click.option(
+    "--environment", is_flag=True, help="Print what Prefect needs to know as NAME=VALUE lines, the password among them, and exit."
+)
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def prefect(*, profile_name: str | None, environment: bool, arguments: tuple[str, ...]) -> None:
+    """Run Prefect's own command line against the profile's server, signed in: spreadwatch prefect deployment run report/manual."""
+    from pipeline.profile import load_profile
+    from pipeline.supervisor.plan import prefect_environment, prefect_server_environment
+
+    chosen = settings()
+    known = prefect_environment(load_profile(chosen.data_dir, profile_name or chosen.profile), chosen)
+    if environment:
+        click.echo("\n".join(f"{name}={value}" for name, value in known.items()))
+        return
+    known |= prefect_server_environment(chosen)  # for `server start`
+    os.execve(sys.executable, [sys.executable, "-m", "prefect", *arguments], {**os.environ, **known})  # noqa: S606 -- no shell
+
+
 def _kind(profile_name: str | None, kind: str | None, replay: tuple[Path, ...]) -> Kind:
     """What was asked for; else what the named profile is; else what a recording implies."""
     from pipeline.errors import ProfileError

@@ -76,6 +76,15 @@ def prefect_auth(settings: Settings) -> tuple[str, str] | None:
     return None if settings.prefect_password is None else (PREFECT_USER, settings.prefect_password.get_secret_value())
 
 
+def prefect_server_environment(settings: Settings) -> dict[str, str]:
+    """What Prefect's server needs besides, to ask for the password.
+
+    By the environment, for arguments can be read by every user of the machine. `/api/health` stays open, so a probe needs nothing.
+    """
+    auth = prefect_auth(settings)
+    return {} if auth is None else {"PREFECT_SERVER_API_AUTH_STRING": ":".join(auth)}
+
+
 def process_environment(profile: Profile, settings: Settings) -> dict[str, str]:
     """What a process of a profile needs to find it, whatever the working directory."""
     return {
@@ -116,9 +125,6 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
     def own(command: str, *arguments: str) -> tuple[str, ...]:
         return (sys.executable, "-m", "pipeline.cli", command, "--profile", profile.name, *arguments)
 
-    auth = prefect_auth(settings)
-    # By the environment: arguments can be read by every user of the machine. /api/health stays open, so the probe needs nothing.
-    asks = {} if auth is None else {"PREFECT_SERVER_API_AUTH_STRING": ":".join(auth)}
     server = ("--host", settings.host, "--port", str(settings.prefect_port))
     processes = [
         ProcessSpec(
@@ -132,7 +138,7 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
         ProcessSpec(
             "prefect",
             (sys.executable, "-m", "prefect", "server", "start", *server),
-            {**environment, **asks},
+            {**environment, **prefect_server_environment(settings)},
             probe=HttpProbe(host, settings.prefect_port, "/api/health"),
         ),
         ProcessSpec("flows", own("flows"), environment, after=("warehouse", "prefect"), grace_s=20.0),

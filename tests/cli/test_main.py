@@ -174,3 +174,19 @@ def test_a_reader_that_goes_away_is_not_an_error(tmp_path: Path) -> None:
     done = subprocess.run(["bash", "-c", line], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""
+
+
+def test_prefect_is_told_where_the_server_is_and_who_one_is(spreadwatch: Spreadwatch, tmp_path: Path) -> None:
+    make_profile(tmp_path, "mine", "simulated")
+    done = spreadwatch("prefect", "--profile", "mine", "--environment", prefect_port="4321", prefect_password="open sesame")
+    known = dict(line.split("=", 1) for line in done.stdout.splitlines())
+    assert known["PREFECT_API_URL"] == "http://127.0.0.1:4321/api"
+    assert known["PREFECT_API_AUTH_STRING"] == "spreadwatch:open sesame"
+    assert spreadwatch("prefect", "--profile", "nobody", "--environment").returncode == 2
+
+
+def test_a_report_needs_a_profile_with_a_universe(spreadwatch: Spreadwatch, tmp_path: Path) -> None:
+    make_profile(tmp_path, "mine", "simulated")
+    done = spreadwatch("report", "--profile", "mine")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has no universe yet" in done.stderr

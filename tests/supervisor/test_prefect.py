@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -27,6 +30,7 @@ from pipeline.supervisor.probes import is_healthy
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse"
 _CHROMIUM = Path("/usr/bin/chromium")
 FLOW = """
@@ -97,6 +101,102 @@ def test_flows_still_run_and_the_dashboard_still_sees_them(server) -> None:
     refused = FlowRunsTopic(f"{server.url}/api").read(None, None, None)
     assert refused.problem.endswith("asks for another prefect_password")
     assert PASSWORD not in repr(FlowRunsTopic(server.url, prefect_auth(server.settings)))
+
+
+FAILING = """
+from prefect import flow
+
+@flow(name="breaks")
+def breaks():
+    raise ValueError("out of bars")
+
+try:
+    breaks()
+except ValueError:
+    pass
+"""
+
+
+@pytest.fixture
+def receiver() -> Iterator[SimpleNamespace]:
+    """Somebody who is told."""
+    told: list[str] = []
+    arrived = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            told.append(json.loads(self.rfile.read(int(self.headers["Content-Length"])))["text"])
+            self.send_response(200)
+            self.end_headers()
+            arrived.set()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever)
+        thread.start()
+        yield SimpleNamespace(url=f"http://127.0.0.1:{http.server_port}/hook", told=told, arrived=arrived)
+        http.shutdown()
+        thread.join()
+
+
+def test_the_example_automations_are_accepted_and_tell_of_a_failed_run(server, receiver) -> None:
+    environment = {
+        **os.environ,
+        "SPREADWATCH_DATA_DIR": str(server.settings.data_dir),
+        "SPREADWATCH_PREFECT_PORT": str(server.settings.prefect_port),
+        "SPREADWATCH_PREFECT_PASSWORD": PASSWORD,
+        "NOTIFY_URL": receiver.url,
+        "COLUMNS": "1000",  # Prefect breaks even JSON at the width of the terminal
+        "PYTHON": sys.executable,
+    }
+
+    def run(*command: str) -> str:
+        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    for _ in range(2):
+        run("deployments/automations.sh", "--profile", "mine")
+    listed = json.loads(
+        run(
+            sys.executable,
+            "-m",
+            "pipeline.cli",
+            "prefect",
+            "--profile",
+            "mine",
+            "automation",
+            "inspect",
+            "spreadwatch: a run is late",
+            "--json",
+        )
+    )
+    assert [one["name"] for one in (listed if isinstance(listed, list) else [listed])] == ["spreadwatch: a run is late"]
+    client = {name: value for name, value in server.spec.env.items() if name != "PREFECT_SERVER_API_AUTH_STRING"}
+    subprocess.run([sys.executable, "-c", FAILING], env={**os.environ, **client}, capture_output=True, timeout=100, check=True)
+    assert receiver.arrived.wait(60)
+    assert receiver.told[0].startswith("Spreadwatch: breaks Failed: ")
+    assert "out of bars" in receiver.told[0]
+
+
+def test_the_deployments_are_accepted_for_a_work_pool(server) -> None:
+    client = {name: value for name, value in server.spec.env.items() if name != "PREFECT_SERVER_API_AUTH_STRING"}
+    environment = {**os.environ, **client, "FLOWS_CHECKOUT": str(ROOT)}
+    for command in (
+        ("work-pool", "create", "spreadwatch", "--type", "process"),
+        ("work-pool", "set-concurrency-limit", "spreadwatch", "3"),
+        ("deploy", "--all", "--no-prompt", "--prefect-file", "deployments/prefect.yaml"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "prefect", *command], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=110, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+    request = urllib.request.Request(f"{server.url}/api/deployments/count", data=b"{}", headers={"Content-Type": "application/json"})
+    request.add_header("Authorization", "Basic " + base64.b64encode(":".join(prefect_auth(server.settings)).encode()).decode())
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert json.load(answer) == 20  # ten flows, each scheduled and by hand
 
 
 @pytest.mark.browser
