@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("prefect")
         ("repair_gaps", {"symbols": ["NOPE"]}, "symbol NOPE is not in the universe"),
         ("check_quality", {"symbols": ["NOPE"]}, "symbol NOPE is not in the universe"),
         ("check_quality", {"timeframes": ["7m"]}, "timeframe '7m' "),
-        ("backfill", {"timeframes": ["1s"]}, "the exchange has no candlesticks of 1s"),
+        ("backfill", {"timeframes": ["1s"]}, "has no candlesticks of 1s"),
     ],
 )
 def test_a_wrong_parameter_fails_at_once_with_one_line(make_profile, name, parameters, said):
