@@ -22,7 +22,7 @@ _SHOWN_DAYS = 3
 
 
 class UpkeepPart:
-    """Three tables; drawn anew from each look."""
+    """Three tables, the longest last; drawn anew from each look."""
 
     def __init__(self, prefect_url: str) -> None:
         self._note = html(css=".n { padding: 0 14px 10px; } .n b { font-weight: 600; }")
@@ -49,8 +49,8 @@ class UpkeepPart:
         link = f'<a href="{escape(prefect_url)}/runs" target="_blank" rel="noopener">Runs in the Prefect UI ↗</a>'
         self.panel: Viewable = stack(
             card(title("Quality checks"), self._note, self._checks),
-            card(title("Partitions", link), self._assets),
             card(title("Reports"), self._reports),
+            card(title("Partitions", link), self._assets),
         )
 
     def draw(self, upkeep: Upkeep) -> None:
