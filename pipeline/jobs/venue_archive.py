@@ -8,6 +8,7 @@ import random
 import tempfile
 import time
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Self
@@ -74,7 +75,7 @@ class VenueArchive:
                         raise DataError(msg)
                     with archive.open(names[0]) as content:
                         yield content
-            except zipfile.BadZipFile as error:
+            except (zipfile.BadZipFile, zlib.error, EOFError) as error:
                 msg = f"{file.path} is not a zip that can be read ({error}); report it to the venue, or use `--source rest`"
                 raise DataError(msg) from error
 

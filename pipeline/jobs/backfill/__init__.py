@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 
 from pipeline.errors import DataError
 from pipeline.jobs.backfill.feed import SOURCE, TradeFeed
-from pipeline.jobs.backfill.klines import backfill_klines, count_whole_days, fetch_archive, fetch_rest, plan_klines
+from pipeline.jobs.backfill.kline_files import fetch_archive
+from pipeline.jobs.backfill.klines import backfill_klines, count_whole_days, fetch_rest, plan_klines
 from pipeline.jobs.backfill.order import (
     INTERVALS,
     PAGE,

@@ -1,53 +1,28 @@
-"""Candlesticks: which are due, fetched from REST or the archive, newest days first, and written with the ledger of their days."""
+"""Candlesticks: which are due, newest days first, and how they come by REST."""
 
 from __future__ import annotations
 
-import itertools
-import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
-from typing import Self, TypeVar
 
 import polars as pl
 
-from pipeline.errors import DataError
-from pipeline.jobs.backfill.order import (
-    CATCH_UP,
-    PAGE,
-    Backfilled,
-    Meter,
-    Order,
-    Progress,
-    default_start,
-    file_spans,
-    from_ms,
-    midnight,
-    month_of,
-    to_ms,
-)
-from pipeline.jobs.venue_archive import VenueArchive
+from pipeline.jobs.backfill.order import CATCH_UP, PAGE, Backfilled, Meter, Order, Progress, default_start, from_ms, midnight, to_ms
+from pipeline.jobs.backfill.saver import Saver, ahead
 from pipeline.jobs.venue_rest import VenueRest
 from pipeline.model.coverage import Coverage
 from pipeline.model.event import Kline
 from pipeline.model.timeframe import Timeframe
-from pipeline.store.klines import held_klines, save_klines
+from pipeline.store.klines import held_klines
 from pipeline.store.partitions import load_partitions
 from pipeline.store.protocol import Warehouse
-from pipeline.venues.binance_archive import kline_file, parse_klines
 
-_WORKERS = 4
-_ROWS_TOGETHER = 10_000
-_TOGETHER_S = 1.0
-_AMOUNTS = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume")
+AMOUNTS = ("open", "high", "low", "close", "volume", "quote_volume", "taker_buy_volume")
+"""Columns of exact amounts."""
 
 Key = tuple[str, str]
 """Symbol and name of the timeframe."""
-
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,9 +115,6 @@ def _parts(symbol: str, timeframe: Timeframe, holes: Iterable[tuple[int, int]]) 
         yield Part(symbol, timeframe, *part)
 
 
-# ------------------------------------------------------------------------------------------------ from REST
-
-
 def fetch_rest(warehouse: Warehouse, rest: VenueRest, plan: KlinePlan, now_ms: int, meter: Meter, *, run: str) -> None:
     """Get the parts, some at a time, and write them in the order of the plan, each day in one transaction."""
 
@@ -156,141 +128,9 @@ def fetch_rest(warehouse: Warehouse, rest: VenueRest, plan: KlinePlan, now_ms: i
             )
         return part, _rows(part, klines)
 
-    with _Saver(warehouse, plan, meter, run=run) as saver:
-        for part, rows in _ahead(fetched, plan.parts):
-            saver.take(part, rows)
-
-
-class _Saver:
-    """Writes several parts in one transaction, for a transaction costs more than a day of rows."""
-
-    def __init__(self, warehouse: Warehouse, plan: KlinePlan, meter: Meter, *, run: str) -> None:
-        self._warehouse = warehouse
-        self._plan = plan
-        self._meter = meter
-        self._run = run
-        self._waiting: list[tuple[Part, pl.DataFrame]] = []
-        self._since = time.monotonic()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *_exc: object) -> None:
-        # What was fetched before a failure is kept: the next run need not fetch it again.
-        if kind is None or issubclass(kind, Exception):
-            self.save()
-
-    def take(self, part: Part, rows: pl.DataFrame) -> None:
-        """Write these rows soon."""
-        if not self._waiting:
-            self._since = time.monotonic()
-        self._waiting.append((part, rows))
-        if sum(rows.height for _, rows in self._waiting) >= _ROWS_TOGETHER or time.monotonic() - self._since >= _TOGETHER_S:
-            self.save()
-
-    def save(self) -> None:
-        """Write what waits."""
-        if self._waiting:
-            save_klines(self._warehouse, pl.concat([rows for _, rows in self._waiting]), run=self._run)
-        for part, rows in self._waiting:
-            _tell(self._plan.told[part.key], rows)
-            self._meter.did(part.days, rows.height)
-        self._waiting = []
-
-
-# ------------------------------------------------------------------------------------------------ from the archive
-
-
-def fetch_archive(warehouse: Warehouse, archive: VenueArchive, plan: KlinePlan, today: date, meter: Meter, *, run: str) -> None:
-    """Write every due day that the archive has, from monthly files where a whole month is due."""
-    files = _Files(warehouse, archive, plan, meter, run)
-    work: list[tuple[date, int, _Due, bool]] = []
-    for at, due in enumerate(_due(plan)):
-        over = {day for day in due.days if day < today}
-        if due.days - over:
-            plan.told[due.key].notes.append(f"{len(due.days - over)} day not over yet, which only REST has")
-            meter.did(len(due.days - over))
-        work += [(first, at, due, monthly) for first, monthly in file_spans(over, today)]
-    for first, _, due, monthly in sorted(work, key=lambda item: (-item[0].toordinal(), item[1])):
-        left = [first]
-        if monthly:
-            left = [] if files.take(due, first, monthly=True) else month_of(first)[::-1]
-        for day in left:
-            if not files.take(due, day):
-                plan.told[due.key].notes.append(f"{day} is not in the archive")
-                meter.did(1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Due:
-    """The due days of one symbol and timeframe."""
-
-    key: Key
-    timeframe: Timeframe
-    days: set[date]
-
-
-def _due(plan: KlinePlan) -> list[_Due]:
-    found: dict[Key, _Due] = {}
-    for part in plan.parts:
-        one = found.setdefault(part.key, _Due(part.key, part.timeframe, set()))
-        one.days.update(part.newest - timedelta(days=back) for back in range(part.days))
-    return list(found.values())
-
-
-@dataclass(frozen=True, slots=True)
-class _Files:
-    """Files of the archive on their way into the table."""
-
-    warehouse: Warehouse
-    archive: VenueArchive
-    plan: KlinePlan
-    meter: Meter
-    run: str
-
-    def take(self, due: _Due, day: date, *, monthly: bool = False) -> bool:
-        """Write one file's rows; False when there is no such file."""
-        file = kline_file(*due.key, day, monthly=monthly)
-        steps = sum(file.first <= one < file.first + timedelta(days=file.days) for one in due.days)
-        try:
-            with self.archive.opened(file) as content:
-                if content is None:
-                    return False
-                found = parse_klines(content.read())
-        except DataError as error:
-            self.plan.failures.append(str(error) if file.name in str(error) else f"{file.name}: {error}")
-            self.meter.did(steps)
-            return True
-        first_ms = to_ms(midnight(file.first))
-        inside = found.rows.filter(
-            pl.col("open_time_ms") >= first_ms,
-            pl.col("open_time_ms") < first_ms + file.days * 86_400_000,
-            pl.col("open_time_ms") % due.timeframe.ms == 0,
-        )
-        odd = {
-            "open times come twice": found.duplicates,
-            "rows cannot be read": found.malformed,
-            "rows are of other times": found.rows.height - inside.height,
-            "candlesticks are not in it": file.days * 86_400 // due.timeframe.seconds - inside.height,
-        }
-        told = self.plan.told[due.key]
-        told.notes += [f"{file.name}: {count} {words}" for words, count in odd.items() if count > 0]
-        rows = inside.select(
-            pl.lit(due.key[0]).alias("symbol"),
-            pl.lit(due.key[1]).alias("timeframe"),
-            (pl.col("open_time_ms") * 1_000).cast(pl.Datetime("us", "UTC")).alias("ts"),
-            *_AMOUNTS,
-            "trades",
-            pl.lit(value=True).alias("closed"),
-            pl.lit(datetime.now(UTC), dtype=pl.Datetime("us", "UTC")).alias("fetched_at"),
-        )
-        save_klines(self.warehouse, rows, run=self.run)
-        _tell(told, rows)
-        self.meter.did(steps, rows.height)
-        return True
-
-
-# ------------------------------------------------------------------------------------------------ both
+    with Saver(warehouse, meter, run=run) as saver:
+        for part, rows in ahead(fetched, plan.parts):
+            saver.take(plan.told[part.key], part.days, rows)
 
 
 def count_whole_days(warehouse: Warehouse, plan: KlinePlan) -> None:
@@ -358,7 +198,7 @@ def _rows(part: Part, klines: Sequence[Kline]) -> pl.DataFrame:
     """Rows of the table ``klines``: closed ones of the part, each open time once."""
     once = {kline.open_time_ms: kline for kline in klines if kline.closed}
     kept = [once[time] for time in sorted(once) if part.first * part.timeframe.ms <= time <= part.last * part.timeframe.ms]
-    amounts = {name: [getattr(kline, name) for kline in kept] for name in _AMOUNTS}
+    amounts = {name: [getattr(kline, name) for kline in kept] for name in AMOUNTS}
     return pl.DataFrame(
         {
             "symbol": [part.symbol] * len(kept),
@@ -371,25 +211,6 @@ def _rows(part: Part, klines: Sequence[Kline]) -> pl.DataFrame:
         },
         schema_overrides={"symbol": pl.String, "timeframe": pl.String},
     )
-
-
-def _tell(told: Backfilled, rows: pl.DataFrame) -> None:
-    times = rows["ts"]
-    told.wrote(rows.height, times.min(), times.max())  # type: ignore[arg-type]  # of a column of times
-
-
-def _ahead(work: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
-    """``map`` over threads, in order, at most twice as many results waiting as there are threads."""
-    pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="backfill")
-    try:
-        left = iter(items)
-        running: deque[Future[B]] = deque(pool.submit(work, item) for item in itertools.islice(left, 2 * _WORKERS))
-        while running:
-            done = running.popleft().result()
-            running.extend(pool.submit(work, item) for item in itertools.islice(left, 1))
-            yield done
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 def _day(bar: int, timeframe: Timeframe) -> date:
