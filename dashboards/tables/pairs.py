@@ -15,7 +15,7 @@ from pipeline.errors import AnalyticsError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 from pipeline.store import Warehouse
-from pipeline.store.bars import load_last_bars
+from pipeline.store.bars import load_common_bars, load_last_bars
 from pipeline.store.signals import last_signals, live_model
 
 FloatArray = NDArray[np.float64]
@@ -182,6 +182,8 @@ class PairTopic:
 def load_legs(warehouse: Warehouse, pair: Pair, timeframe: Timeframe, count: int, max_fill: int) -> Aligned:
     """Closes of both legs over the last ``count`` intervals, on one grid; the moving bar included."""
     frame = load_last_bars(warehouse, [pair.y, pair.x], timeframe, count)
+    if frame["symbol"].n_unique() == 1:  # one leg ended long before the other
+        frame = load_common_bars(warehouse, [pair.y, pair.x], timeframe, count, max_fill=max_fill)
     legs = []
     for symbol in (pair.y, pair.x):
         leg = frame.filter(symbol=symbol)

@@ -15,7 +15,7 @@ from pipeline.errors import AnalyticsError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 from pipeline.model.universe import PairSpec, Scale
-from pipeline.store.bars import load_bars, load_last_bars
+from pipeline.store.bars import load_common_bars, load_last_bars
 from pipeline.store.models import known_fits, prune_fits, save_fits
 from pipeline.store.partitions import Made, put_partitions
 from pipeline.store.protocol import Warehouse
@@ -237,12 +237,8 @@ class _Legs:
 
     def _before_common_end(self, pair: Pair) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """The bars of a pair up to where the leg that ends first does: uploaded data may have ended long before the others'."""
-        ends = [load_last_bars(self._warehouse, leg, self._timeframe, self._max_fill + 3, complete_only=True) for leg in (pair.y, pair.x)]
-        if any(end.is_empty() for end in ends):
-            return {}
-        end = min(end["ts"][-1] for end in ends) + timedelta(seconds=self._timeframe.seconds)
-        start = end - timedelta(seconds=self._reach * self._timeframe.seconds)
-        return _closes(load_bars(self._warehouse, [pair.y, pair.x], self._timeframe, start=start, end=end, complete_only=True))
+        legs = (pair.y, pair.x)
+        return _closes(load_common_bars(self._warehouse, legs, self._timeframe, self._reach, max_fill=self._max_fill, complete_only=True))
 
     def _aligned(self, bars: dict[str, tuple[np.ndarray, np.ndarray]], pair: Pair) -> Aligned:
         nothing = (np.empty(0, np.int64), np.empty(0))

@@ -7,6 +7,7 @@ A file of the exchange's own for a symbol that is followed is taken as what back
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Callable
@@ -111,6 +112,8 @@ def upload(desk: Desk, path: Path, symbol: str, *, timeframe: Timeframe | None =
     now = datetime.now(UTC)
     universe = read_universe(desk.profile) or Universe(())
     desk.profile.run.mkdir(parents=True, exist_ok=True)
+    for left in desk.profile.run.glob("upload-*"):  # by one that was killed: there is one upload at a time
+        shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="upload-", dir=desk.profile.run) as spool:
         judged = judge_file(path, Path(spool), timeframe=timeframe, configured=desk.settings.parsed_timeframes, now_us=_us(now))
         own = _whose(desk, judged, symbol, universe)
@@ -157,9 +160,10 @@ def _whose(desk: Desk, judged: Judged, symbol: str, universe: Universe) -> bool:
     if symbol in universe.uploaded:
         return True
     held = load_held(desk.warehouse, symbol)
-    if symbol not in universe.symbols and not held.ticks and not held.klines and not held.covered:
+    if symbol not in universe.symbols and not held.ticks and (held.uploaded or not held.klines):
         return True
-    there = f"symbol {symbol} of profile {desk.profile.name!r} is fed by the exchange"
+    fed = "is fed by the exchange" if symbol in universe.symbols else "has data that is not known to be uploaded"
+    there = f"symbol {symbol} of profile {desk.profile.name!r} {fed}"
     if not judged.layout.exchange:
         msg = f"{there}; upload under another name (such as {symbol[:26]}_OWN), or give a file in Binance's own layout"
         raise UsageError(msg)

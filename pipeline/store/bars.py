@@ -9,6 +9,7 @@ second; an exchange kline stands where our own trades do not cover the whole bar
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 import polars as pl
@@ -161,6 +162,21 @@ def load_last_bars(
     return load_bars(
         warehouse, wanted, timeframe, start=start, end=newest + timedelta(seconds=timeframe.seconds), complete_only=complete_only
     )
+
+
+def load_common_bars(
+    warehouse: Warehouse, symbols: Sequence[str], timeframe: Timeframe, count: int, *, max_fill: int, complete_only: bool = False
+) -> pl.DataFrame:
+    """Bars in the last ``count`` intervals up to where the symbol that ends first does (uploaded data may end long before other data).
+
+    ``max_fill`` intervals before the newest one are looked through for a symbol's last bar. Empty when one of the symbols has no bar.
+    """
+    last = [load_last_bars(warehouse, symbol, timeframe, max_fill + 3, complete_only=complete_only) for symbol in symbols]
+    if any(bars.is_empty() for bars in last):
+        return last[0].clear()
+    end = min(bars["ts"][-1] for bars in last) + timedelta(seconds=timeframe.seconds)
+    start = end - timedelta(seconds=count * timeframe.seconds)
+    return load_bars(warehouse, list(symbols), timeframe, start=start, end=end, complete_only=complete_only)
 
 
 def bar_spans(warehouse: Warehouse, timeframe: Timeframe) -> pl.DataFrame:

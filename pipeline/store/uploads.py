@@ -10,8 +10,8 @@ from pipeline.store.protocol import Warehouse
 
 _HELD = """
     SELECT (SELECT count(*) FROM ticks WHERE symbol = $symbol AND source <> 'upload') AS ticks,
-           (SELECT count(*) FROM klines WHERE symbol = $symbol) AS klines,
-           (SELECT count(*) FROM coverage WHERE symbol = $symbol) AS covered
+           (SELECT count(*) FROM ticks WHERE symbol = $symbol AND source = 'upload') AS uploaded,
+           (SELECT count(*) FROM klines WHERE symbol = $symbol) AS klines
 """
 _NUMBERED = """
     SELECT count(*) AS trades, coalesce(max(trade_id), 0) AS last_id, coalesce(sum(price), 0) AS prices, coalesce(sum(qty), 0) AS amounts,
@@ -24,11 +24,11 @@ _KLINES = "SELECT count(*) AS n FROM klines WHERE symbol = $symbol AND timeframe
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """How much of a symbol is there: trades that no user uploaded, candlesticks, and intervals of landed ids."""
+    """How much of a symbol is there: trades that no user uploaded, trades that one did, and candlesticks."""
 
     ticks: int
+    uploaded: int
     klines: int
-    covered: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -286,3 +286,18 @@ def test_a_month_of_real_candlesticks(put, own, tmp_path):
     for column in ("open", "high", "close", "volume"):
         assert stored[column].to_list() == frame[column].to_list()
     assert stored["ts"].dt.epoch("ms").to_list() == frame["date"].dt.epoch("ms").to_list()
+
+
+def test_a_symbol_that_was_removed_can_be_uploaded_again(put, own, chosen):
+    from pipeline.store.requests import RemoveSymbol
+
+    lines = [TICKS, *(trade(n, 5, n) for n in range(1, 100))]
+    put("OWN", *lines)
+    with upload_desk(own, chosen, run="test") as desk:
+        desk.ask(RemoveSymbol("OWN"))
+        stale = own.run / "upload-killed"
+        stale.mkdir()
+    assert read_universe(own).uploaded == ()
+    assert put("OWN", *lines).new == 0
+    assert read_universe(own).uploaded == ("OWN",)
+    assert not stale.exists()
