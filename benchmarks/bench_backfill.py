@@ -128,7 +128,8 @@ class Bench:
         self.table.row("candlesticks from daily and monthly files", taken[Source.ARCHIVE], show=shown)
         self.table.note(
             f"{rows:,} rows: {seconds(taken[Source.REST])} by REST, {seconds(taken[Source.ARCHIVE])} from files; "
-            f"equal tables: {'yes' if same else 'NO'}; the venue's own making of one symbol's month took {seconds(asking_s)}"
+            f"equal tables: {'yes' if same else 'NO'}; "
+            f"before that the venue itself took {seconds(asking_s)} to make its candles"
         )
 
     def trades(self, rest_minutes: int) -> None:

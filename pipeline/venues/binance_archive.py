@@ -25,6 +25,7 @@ _ROOT: Final = "data/futures/um"
 _CHECKSUM: Final = re.compile(rb"\s*([0-9a-fA-F]{64})(?:\s+\*?(\S+))?\s*")
 _PRICE: Final = r"^[0-9]{1,10}(?:\.[0-9]{1,8})?$"
 _AMOUNT: Final = r"^[0-9]{1,20}(?:\.[0-9]{1,8})?$"
+_TRIMMED: Final = (b" ", b'"', b"\r")
 _TRUE: Final = ("true", "1", "t")
 _FALSE: Final = ("false", "0", "f")
 _MICROSECONDS_FROM: Final = 10**14  # of milliseconds that would be the year 5138
@@ -170,7 +171,7 @@ def parse_trades(block: bytes, layout: Layout) -> ArchivedTrades:
     zero = good["qty"].str.strip_chars("0.") == ""
     zero_ids = tuple(good.filter(zero)["trade_id"].unique().sort().to_list())
     good = good.filter(~zero)
-    once = good.unique("trade_id", keep="first", maintain_order=True).sort("trade_id")
+    once = _once(good, "trade_id")
     return ArchivedTrades(once, zero_ids, good.height - once.height, malformed)
 
 
@@ -190,7 +191,7 @@ def parse_klines(text: bytes) -> ArchivedKlines:
         _count("count").alias("trades"),
     )
     good = rows.drop_nulls().filter(pl.col("open_time_ms") < _LATEST_MS)
-    once = good.unique("open_time_ms", keep="first", maintain_order=True).sort("open_time_ms")
+    once = _once(good, "open_time_ms")
     return ArchivedKlines(once, good.height - once.height, raw.height - good.height)
 
 
@@ -217,16 +218,27 @@ def _read(block: bytes, layout: Layout, columns: tuple[str, ...]) -> pl.DataFram
         has_header=False,
         schema=dict.fromkeys(names, pl.String),
         truncate_ragged_lines=True,
-        encoding="utf8-lossy",
+        encoding="utf8" if block.isascii() else "utf8-lossy",
         quote_char=None,
         ignore_errors=True,
     )
-    return frame.select(pl.col(name).str.strip_chars(' "\r') for name in columns)
+    if any(mark in block for mark in _TRIMMED):
+        return frame.select(pl.col(name).str.strip_chars(' "\r') for name in columns)
+    return frame.select(columns)
+
+
+def _once(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """The first row of each key, in order of the key."""
+    steps = rows[key].diff().min()
+    if steps is None or steps > 0:  # type: ignore[operator]  # a column of numbers
+        return rows
+    return rows.unique(key, keep="first", maintain_order=True).sort(key)
 
 
 def _count(name: str) -> pl.Expr:
     """A whole number that is not negative, else null."""
-    return pl.when(pl.col(name).str.contains(r"^[0-9]{1,18}$")).then(pl.col(name)).cast(pl.Int64, strict=False)
+    number = pl.col(name).cast(pl.Int64, strict=False)
+    return pl.when(number >= 0, ~pl.col(name).str.starts_with("+")).then(number)
 
 
 def _matching(name: str, pattern: str) -> pl.Expr:
