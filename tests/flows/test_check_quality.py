@@ -30,3 +30,8 @@ def test_findings_are_told_and_only_an_error_fails_the_run(make_profile, serve_w
     assert warehouse.select("SELECT count(*) FROM quality_checks WHERE state = 'error'").item() > 0
     assert "ohlc" in newest_artifact("quality").data
     assert "| error | ohlc | BTCUSDT | 1s |" in newest_artifact("quality-summary").data
+
+    from flows.screen import screen
+
+    assert screen(timeframe="1m", lookback=60) == 0
+    assert newest_artifact("screen").description.startswith("nothing to screen yet: BTCUSDT is left out: check ohlc fails on 1s since ")
