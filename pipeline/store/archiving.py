@@ -38,6 +38,8 @@ ARCHIVED, THAWED, EXPIRED = "archived", "thawed", "expired"
 _KEYS = {"ticks": "trade_id", "quotes": "update_id", "bars_1s": "ts"}
 """What the rows of a file are sorted by."""
 _IDS = {"ticks": ("trade_id", "trade_id"), "quotes": ("update_id", "update_id"), "bars_1s": ("first_id", "last_id")}
+_CHANGING = frozenset({"bars_1s"})
+"""Datasets in which a row may be replaced by another one: a bar, when a late trade lands."""
 _ROW_GROUP = 100_000
 _PARTIAL = ".partial"
 _GRACE_S = 600.0  # a reader that began before the view was made anew may still read a file that nobody names now
@@ -255,9 +257,12 @@ class Archiver:
         """Take the rows of a file out of the database; False when the table has other rows by now."""
         order = written.order
         dataset = _dataset(order)
-        # A bar is replaced by another one when a late trade lands, which the number of rows does not tell.
-        now = _content(self._connection, f"(FROM {dataset}_recent WHERE {_partition(order)})")
-        if now != (written.rows, written.fingerprint):
+        source = f"(FROM {dataset}_recent WHERE {_partition(order)})"
+        if dataset in _CHANGING:
+            same = _content(self._connection, source) == (written.rows, written.fingerprint)
+        else:  # a row that has landed stays as it is, so their number tells, in a tenth of the time
+            same = self._connection.execute(f"SELECT count(*) FROM {source}").fetchone() == (written.rows,)  # noqa: S608  constant pieces
+        if not same:
             return False
         self._connection.execute(f"DELETE FROM {dataset}_recent WHERE {_partition(order)}")  # noqa: S608  constant pieces
         key = [dataset, order.symbol, order.day]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
 
@@ -68,11 +69,18 @@ def create_dataset_view(connection: duckdb.DuckDBPyConnection, archive: Path, da
 
 def _is_whole(path: Path, size: int) -> bool:
     try:
-        with path.open("rb") as file:
-            file.seek(-len(_MAGIC), os.SEEK_END)
-            whole = file.read() == _MAGIC and file.tell() == size
+        status = path.stat()
+        whole = status.st_size == size and _ends_well(path, status.st_mtime_ns)
     except OSError:
         whole = False
     if not whole:
         _log.error("an archived file is missing or damaged", extra={"file": str(path), "do": "restore it from a backup"})
     return whole
+
+
+@lru_cache(maxsize=100_000)
+def _ends_well(path: Path, _written_ns: int) -> bool:
+    """Whether the file ends as Parquet does; looked at once for each time that it was written."""
+    with path.open("rb") as file:
+        file.seek(-len(_MAGIC), os.SEEK_END)
+        return file.read() == _MAGIC

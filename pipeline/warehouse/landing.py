@@ -77,6 +77,15 @@ class _Ledger:
     offsets: dict[str, Offset]
     archived: dict[ArchivedDay, str]
     clock: JournalClock = field(default_factory=JournalClock)
+    archived_until: int = -1
+
+    def __post_init__(self) -> None:
+        self.note_archived(self.archived)
+
+    def note_archived(self, archived: dict[ArchivedDay, str]) -> None:
+        """Take another set of archived days."""
+        self.archived = archived
+        self.archived_until = max((day.day for day in archived), default=-1)
 
 
 class Lander:
@@ -160,7 +169,7 @@ class Lander:
 
     def archive_changed(self) -> None:
         """Read which days are archived again; to be called when an order has changed that."""
-        self._ledger.archived = self._store.archived()
+        self._ledger.note_archived(self._store.archived())
 
     def settle_gap(self, gap_id: str, state: str, now_us: int, detail: str) -> None:
         """Give an open gap its final state (``unrecoverable`` or ``halt``), as a journal line says."""
@@ -203,8 +212,10 @@ class Lander:
 
     def _not_expired(self, trades: TradeColumns, counts: Counter[str]) -> TradeColumns:
         """Without the trades of days that were removed for good: a bar made of them alone would be wrong."""
+        if not self._reaches_archive(trades.event_time_ms):
+            return trades
         gone = [day for day, state in self._ledger.archived.items() if state == EXPIRED and day.dataset == "ticks"]
-        if not gone or not len(trades):
+        if not gone:
             return trades
         codes = {name: code for code, name in enumerate(trades.symbols.names)}
         keys = [codes[day.symbol] * _DAYS_SPAN + day.day for day in gone if day.symbol in codes]
@@ -212,11 +223,15 @@ class Lander:
         counts["expired_day"] = int(np.count_nonzero(~kept))
         return trades if kept.all() else trades.take(kept)
 
+    def _reaches_archive(self, event_time_ms: NDArray[np.int64]) -> bool:
+        """Whether any of these times lies at or before the newest archived day: live data does not, and costs no more than this."""
+        return bool(len(event_time_ms)) and int(event_time_ms.min()) // _DAY_MS <= self._ledger.archived_until
+
     def _thaw(self, datasets: tuple[str, ...], codes: NDArray[Any], names: Sequence[str], event_time_ms: NDArray[np.int64]) -> None:
         """Bring the archived days that these rows belong to back into the database."""
-        archived = self._ledger.archived
-        if not archived or not len(codes):
+        if not self._reaches_archive(event_time_ms):
             return
+        archived = self._ledger.archived
         for code, day in zip(*np.divmod(np.unique(_days(codes, event_time_ms)), _DAYS_SPAN), strict=True):
             for dataset in datasets:
                 one = ArchivedDay(dataset, names[int(code)], int(day))

@@ -7,6 +7,7 @@ column ``revision`` of bars and the file layout. It is made in a new file that t
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,3 +111,8 @@ def _swap(new: Path, old: Path) -> None:
         msg = f"{old} has been written meanwhile; nothing was changed, rebuild again"
         raise StoreError(msg)
     new.replace(old)
+    handle = os.open(old.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
