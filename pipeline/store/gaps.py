@@ -69,9 +69,9 @@ def load_holes(warehouse: Warehouse) -> list[Hole]:
     for symbol, landed in coverage.items():
         for first, last in landed.holes():
             if not any(low <= first and last <= high for low, high in ledger.get(symbol, ())):
-                around = warehouse.select(_AROUND, symbol=symbol, before=first - 1, behind=last + 1).row(0)
-                if None not in around:
-                    holes.append(Hole(None, symbol, first, last, *around, ((first, last),)))
+                since, until = warehouse.select(_AROUND, symbol=symbol, before=first - 1, behind=last + 1).row(0)
+                if since is not None and until is not None:
+                    holes.append(Hole(None, symbol, first, last, since, until, ((first, last),)))
     return sorted(holes, key=lambda hole: (hole.count, hole.symbol, hole.first))
 
 
