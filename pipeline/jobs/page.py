@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime
 from html import escape
 from importlib.resources import files
 
+_LONG = 36
 NONE = "–"  # noqa: RUF001 -- a dash is meant
 
 _NUMBER = re.compile(r"(< )?[+-]?[\d,]*\.?\d+( [KMG]?i?B)?")
@@ -101,7 +102,8 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: st
     numeric = [any(row[index][1] for row in told) for index in range(len(columns))]
     head = "".join(f"<th{_right(right)}>{escape(name)}</th>" for name, right in zip(columns, numeric, strict=True))
     lines = (
-        "<tr>" + "".join(f"<td{_right(right)}>{text}</td>" for (text, _), right in zip(row, numeric, strict=True)) + "</tr>" for row in told
+        "<tr>" + "".join(f"<td{_kind(text, right)}>{text}</td>" for (text, _), right in zip(row, numeric, strict=True)) + "</tr>"
+        for row in told
     )
     return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{"".join(lines)}</tbody></table></div>'
 
@@ -139,6 +141,11 @@ def _is_number(value: object) -> bool:
     if isinstance(value, str):
         return _NUMBER.fullmatch(value) is not None
     return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _kind(text: str, right: bool) -> str:  # noqa: FBT001 -- private
+    # Long text may take several lines.
+    return ' class="t"' if len(text) > _LONG and "<" not in text else _right(right)
 
 
 def _right(right: bool) -> str:  # noqa: FBT001 -- private

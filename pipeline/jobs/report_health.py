@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ _MOST_GAPS = 20
 _MOST_CHECKS = 40
 _MOST_STREAMS = 24
 _MOST_PARTITIONS = 20
+_MOST_SPANS = 30
+_NO_DAY = date(1970, 1, 1)
 _STATES = {"ok": "good", "warn": "warn", "error": "bad", "unknown": ""}
 
 
@@ -76,7 +78,8 @@ def look(warehouse: Warehouse, profile: Profile, settings: Settings, symbols: tu
         gaps=load_gaps(warehouse, most=1_000).filter((pl.col("to_time") >= start) & (pl.col("from_time") < end)),
         streams=load_streams(warehouse),
         assets=assets,
-        unfinished=load_partitions(warehouse).filter(~pl.col("complete")),
+        # The day that is running is never whole.
+        unfinished=load_partitions(warehouse).filter(~pl.col("complete") & (pl.col("day").fill_null(_NO_DAY) < end.date())),
         missing=missing,
         spans=[(timeframe.name, *row) for timeframe in settings.parsed_timeframes for row in bar_spans(warehouse, timeframe).iter_rows()],
         rows=row_counts(warehouse).filter(pl.col("name") != "reports"),
@@ -129,10 +132,10 @@ def _quality(state: State) -> Iterator[str]:
         yield paragraph(said if bad.is_empty() else f"{said} These are not:", "soft")
         if bad.height:
             yield table(columns, (_check_row(row) for row in bad.head(_MOST_CHECKS).iter_rows(named=True)), empty="")
-        names = state.checks.group_by("name").agg(
+        by_name = state.checks.group_by("name").agg(
             pl.len().alias("n"), (pl.col("state") == "ok").sum().alias("ok"), pl.col("checked_at").max()
         )
-        yield table(["check", "subjects", "well", "last run (UTC)"], names.sort("name").iter_rows(), empty="")
+        yield table(["check", "subjects", "well", "last run (UTC)"], by_name.sort("name").iter_rows(), empty="")
     yield heading(3, "Gaps in the trade ids")
     yield table(
         ["symbol", "open", "refilled", "halts", "unrecoverable"],
@@ -148,9 +151,16 @@ def _quality(state: State) -> Iterator[str]:
         names = ["symbol", "first missing id", "ids", "from (UTC)", "to (UTC)", "state", "detail"]
         yield table(names, state.gaps.head(_MOST_GAPS).select(shown).iter_rows(), empty="")
     yield heading(3, "Bars")
-    yield table(
-        ["bars", "symbol", "first (UTC)", "last (UTC)", "bars", "complete", "of them candlesticks"], state.spans, empty="No bar yet."
-    )
+    spans = state.spans if len(state.spans) <= _MOST_SPANS else list(_over_symbols(state.spans))
+    yield table(["bars", "symbol", "first (UTC)", "last (UTC)", "bars", "complete", "of them candlesticks"], spans, empty="No bar yet.")
+
+
+def _over_symbols(spans: list[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    """One row for each timeframe."""
+    for timeframe in dict.fromkeys(span[0] for span in spans):
+        of = [span for span in spans if span[0] == timeframe]
+        counts = [sum(int(span[index]) for span in of) for index in (4, 5, 6)]
+        yield (timeframe, f"{len(of)} symbols", min(span[2] for span in of), max(span[3] for span in of), *counts)
 
 
 def _health(state: State) -> Iterator[str]:
@@ -163,13 +173,16 @@ def _health(state: State) -> Iterator[str]:
     yield heading(3, "Streams")
     silent = state.streams.filter(pl.col("state") != "open")
     shown = state.streams if state.streams.height <= _MOST_STREAMS else silent.head(_MOST_STREAMS)
-    if shown.height < state.streams.height:
+    if silent.height and shown.height < state.streams.height:
         yield paragraph(f"{state.streams.height - silent.height} of {state.streams.height} streams are open; the others:", "soft")
-    yield table(
-        ["stream", "state", "messages", "per second", "last message (UTC)", "lag, ms", "reconnects"],
-        shown.drop("observed_at").iter_rows(),
-        empty="No stream has been seen." if state.streams.is_empty() else "None.",
-    )
+    if silent.is_empty() and shown.is_empty() and state.streams.height:
+        yield paragraph(f"All {state.streams.height} streams are open.")
+    else:
+        yield table(
+            ["stream", "state", "messages", "per second", "last message (UTC)", "lag, ms", "reconnects"],
+            shown.drop("observed_at").iter_rows(),
+            empty="No stream has been seen.",
+        )
     yield heading(3, "Assets", note="what the flows have made")
     yield table(
         ["asset", "bars", "partitions", "incomplete", "newest day", "data until (UTC)", "rows", "restated", "last made by"],
@@ -179,10 +192,8 @@ def _health(state: State) -> Iterator[str]:
     if state.unfinished.height:
         shown_unfinished = state.unfinished.sort("made_at", descending=True).head(_MOST_PARTITIONS)
         more = f", the newest {_MOST_PARTITIONS} of {state.unfinished.height}" if state.unfinished.height > _MOST_PARTITIONS else ""
-        yield paragraph(
-            f"Incomplete partitions{more}: {', '.join(f'{a}/{p}' for a, p in shown_unfinished.select('asset', 'partition').iter_rows())}.",
-            "soft",
-        )
+        told = ", ".join(f"{asset}/{part}" for asset, part in shown_unfinished.select("asset", "partition").iter_rows())
+        yield paragraph(f"Incomplete partitions of past days{more}: {told}.", "soft")
     if state.missing.height:
         days = state.missing.group_by("day").len().sort("day")
         said = ", ".join(f"{day} ({count})" for day, count in days.iter_rows())

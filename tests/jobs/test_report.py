@@ -91,7 +91,7 @@ def test_everything_that_is_known_of_a_pair_is_said(analysed, profile):
     assert "Cointegrated at the 5 % level" in text or "Not shown to be cointegrated at the 5 % level" in text
     assert "&lt;ETHUSDT/BTCUSDT&gt; at 30" in text
     assert "at -400" not in text  # before the period
-    for said in ("Simulated data", "intercept", "ADF p *", "32 ids are missing", "error, blocking", "1 failing", "Incomplete partitions"):
+    for said in ("Simulated data", "intercept", "ADF p *", "32 ids are missing", "error, blocking", "1 failing"):
         assert said in text, said
     keep_screen(analysed, ["ETHUSDT", "BTCUSDT"], MINUTE, now=NOW, keep=5, run="test", lookback=100)
     row = analysed.select("SELECT q_value FROM screens WHERE y = 'ETHUSDT'").item()
