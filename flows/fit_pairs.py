@@ -56,7 +56,9 @@ def fit_models(pairs: list[str] | None, timeframes: list[str], lookback: int | N
         specs = job.model_specs(
             chosen_pairs(pairs, published_universe(at.profile)), [Timeframe.parse(name) for name in timeframes], methods, lookback
         )
-        found = job.fit_pairs(at.warehouse, specs, max_fill=at.settings.max_fill, significance=at.settings.adf_significance, now=at.now, run=at.run)
+        found = job.fit_pairs(
+            at.warehouse, specs, max_fill=at.settings.max_fill, significance=at.settings.adf_significance, now=at.now, run=at.run
+        )
     return [_told(one) for one in found]
 
 
