@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +19,7 @@ SMALL = {
     "bench_resample": "--ticks 4000 --runs 1",
     "bench_landing": "--lines 11000 --rows 20 --runs 1",
     "bench_latency": "--seconds 1 --rate 200",
+    "bench_flow_run": "--runs 1",
 }
 
 Run = Callable[[str], str]
@@ -73,3 +76,13 @@ def test_latency_of_real_processes_that_all_end(run: Run) -> None:
     sent, landed = re.findall(r"sent ([\d,]+), landed ([\d,]+), gaps 0", printed)[0]
     assert sent == landed
     assert set(psutil.Process().children(recursive=True)) <= before
+
+
+@pytest.mark.slow
+def test_a_flow_run_beside_prefects_own_way_of_starting_it() -> None:
+    # In a process of its own: it changes how Prefect starts runs.
+    script = BENCHMARKS / "bench_flow_run.py"
+    told = subprocess.run(
+        [sys.executable, script, *SMALL["bench_flow_run"].split()], capture_output=True, text=True, timeout=110, check=True
+    )
+    assert len(re.findall(r"^(?:wall|processor) time of a run .* [\d.]+x$", told.stdout, re.MULTILINE)) == 2
