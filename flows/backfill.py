@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pipeline.jobs.backfill import Order
 
 _LOG_EVERY_S = 30.0
+# A month from the archive may take long, and scheduled runs meanwhile have nothing better to do than to wait for it.
+_PATIENCE_S = 5 * 3_600.0
 
 
 @flow(
@@ -98,7 +100,11 @@ def fetch(order: "Order") -> list[dict[str, Any]]:
     from pipeline.jobs.venue_rest import VenueRest
     from pipeline.journal import open_journal
 
-    with session(turn_of(order)) as at, VenueRest(at.settings.rest_url) as rest, VenueArchive(at.settings.archive_url) as archive:
+    with (
+        session(turn_of(order), patience_s=_PATIENCE_S) as at,
+        VenueRest(at.settings.rest_url) as rest,
+        VenueArchive(at.settings.archive_url) as archive,
+    ):
         logger = get_run_logger()
         bar = progress(f"backfill of {' and '.join(order.what)} from {order.source}")
         began = told = time.monotonic()

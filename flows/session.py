@@ -74,8 +74,8 @@ def universe() -> Universe:
 
 
 @contextmanager
-def session(job: str) -> Iterator[Session]:
-    """Attach to the warehouse, as the one run of ``job`` that writes.
+def session(job: str, *, patience_s: float = 600.0) -> Iterator[Session]:
+    """Attach to the warehouse, as the one run of ``job`` that writes; another one is waited for, ``patience_s`` at most.
 
     Raises:
         WarehouseUnavailable: when it is not running.
@@ -85,7 +85,7 @@ def session(job: str) -> Iterator[Session]:
 
     profile, chosen = here()
     # Never the file itself: the warehouse may be restarting, and would find it taken.
-    with turn(profile, job), connect(profile, Role.WRITER) as warehouse:
+    with turn(profile, job, patience_s=patience_s), connect(profile, Role.WRITER) as warehouse:
         yield Session(profile, chosen, warehouse, datetime.now(UTC), f"{flow_run.flow_name}:{flow_run.name or flow_run.id or job}")
 
 

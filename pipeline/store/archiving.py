@@ -355,6 +355,23 @@ def carry_out(warehouse: LocalWarehouse, profile: Profile, *, done: Callable[[Re
     return reports
 
 
+def file_trouble(connection: duckdb.DuckDBPyConnection, archive: Path, dataset: str, symbol: str, day: date) -> str | None:
+    """Why the file of an archived day cannot be read; None when it can, or when the day is not archived."""
+    row = connection.execute(
+        "SELECT file FROM archived WHERE dataset = ? AND symbol = ? AND day = ? AND state = 'archived'", [dataset, symbol, day]
+    ).fetchone()
+    if row is None:
+        return None
+    path = archive / str(row[0])
+    if not path.is_file():
+        return f"{path} is missing"
+    try:
+        connection.cursor().execute(f"FROM parquet_file_metadata({_text(path)})").fetchall()
+    except duckdb.Error as error:
+        return f"{path} is damaged: {str(error).splitlines()[0]}"
+    return None
+
+
 def thaw(connection: duckdb.DuckDBPyConnection, archive: Path, dataset: str, symbol: str, day: date) -> int:
     """Bring an archived day back into the database, inside the transaction that is open; returns its rows.
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from pipeline.model.coverage import Coverage
 from pipeline.model.timeframe import Timeframe
-from pipeline.store.archiving import thaw
+from pipeline.store.archiving import file_trouble, thaw
 from pipeline.store.bars import FROM_TICKS, bucket
 
 _log = logging.getLogger(__name__)
@@ -201,6 +201,15 @@ class LandingStore:
             ).to_arrow_table()
         finally:
             self._connection.unregister("landing")
+
+    def readable(self, day: ArchivedDay) -> bool:
+        """Whether the file of an archived day is there and whole; the log tells when it is not."""
+        date = datetime.fromtimestamp(day.day * 86_400, UTC).date()
+        trouble = file_trouble(self._connection, self._archive, day.dataset, day.symbol, date)
+        if trouble is not None:
+            facts = {"dataset": day.dataset, "symbol": day.symbol, "day": str(date), "why": trouble, "do": "restore it from a backup"}
+            _log.error("rows for an archived day whose file cannot be read are kept out", extra=facts)
+        return trouble is None
 
     def thaw(self, day: ArchivedDay) -> None:
         """Bring an archived day back into the database.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +39,9 @@ _SECONDS_SPAN = 1 << 40  # more than any event time in seconds since the epoch
 _DAY_MS = 86_400_000
 _DAYS_SPAN = 1 << 32
 _LATEST_MS = 4_102_444_800_000  # the year 2100
+
+
+Columns = TypeVar("Columns", TradeColumns, QuoteColumns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +139,7 @@ class Lander:
         counts["impossible_time"] = int(np.count_nonzero(usable & ~possible) + np.count_nonzero(~quoted))
         usable &= possible
         trades = batch.trades if usable.all() else batch.trades.take(usable)
-        trades = self._new_trades(self._not_expired(trades, counts), counts)
+        trades = self._readable(("ticks", "bars_1s"), self._new_trades(self._not_expired(trades, counts), counts), counts)
         changes = self._cover(trades)
         # Everything that is computed anew from a day's rows needs all of them.
         self._thaw(("ticks", "bars_1s"), trades.symbols.codes, trades.symbols.names, trades.event_time_ms)
@@ -144,7 +147,8 @@ class Lander:
         clock = self._moved_clock(before, source, batch, trades, commit_no)
         bars = self._touch(trades, commit_no, clock_before=before)
         self._restated_us = [ts_us for change in changes for ts_us in self._write_gap(change, now_us, commit_no)]
-        self._add_quotes(batch.quotes if quoted.all() else batch.quotes.take(quoted), counts)
+        quotes = batch.quotes if quoted.all() else batch.quotes.take(quoted)
+        self._add_quotes(self._readable(("quotes",), quotes, counts), counts)
         own = tuple(event for _, _, event in batch.others if isinstance(event, Own))
         if source not in _OWN_SOURCES:
             # A recording may be another profile's journal: its rules and models are not ours.
@@ -222,6 +226,23 @@ class Lander:
         kept = ~np.isin(_days(trades.symbols.codes, trades.event_time_ms), np.array(keys, np.int64))
         counts["expired_day"] = int(np.count_nonzero(~kept))
         return trades if kept.all() else trades.take(kept)
+
+    def _readable(self, datasets: tuple[str, ...], rows: Columns, counts: Counter[str]) -> Columns:
+        """Without the rows of archived days whose files are missing or damaged: landing goes on, and the count and the log say so."""
+        if not self._reaches_archive(rows.event_time_ms):
+            return rows
+        days = _days(rows.symbols.codes, rows.event_time_ms)
+        lost = [
+            key
+            for key in np.unique(days).tolist()
+            for one in (ArchivedDay(dataset, rows.symbols.names[key // _DAYS_SPAN], key % _DAYS_SPAN) for dataset in datasets)
+            if self._ledger.archived.get(one) == ARCHIVED and not self._store.readable(one)
+        ]
+        if not lost:
+            return rows
+        kept = ~np.isin(days, np.array(lost, np.int64))
+        counts["archive_unreadable"] += int(np.count_nonzero(~kept))
+        return rows.take(kept)
 
     def _reaches_archive(self, event_time_ms: NDArray[np.int64]) -> bool:
         """Whether any of these times lies at or before the newest archived day: live data does not, and costs no more than this."""

@@ -201,6 +201,21 @@ def test_a_missing_file_is_said_and_the_rest_is_read(lab, trade, caplog):
     assert "an archived file is missing or damaged" in caplog.text
 
 
+@pytest.mark.parametrize("harm", ["missing", "cut"])
+def test_a_late_row_for_a_day_whose_file_is_lost_stops_nothing(lab, trade, caplog, harm):
+    lab.land(market(trade))
+    archive(lab, *everything(DAYS[0]))
+    path = next(lab.profile.archive.glob("ticks/symbol=BTCUSDT/day=2026-03-02/*"))
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:-20])
+    else:
+        path.unlink()
+    lab.land([trade("BTCUSDT", 500, T0 + 1_000), trade("ETHUSDT", 500, T0 + 1_000)])
+    assert lab.rows("SELECT symbol FROM ticks_recent WHERE trade_id = 500") == [("ETHUSDT",)]
+    assert lab.rows("SELECT count FROM landing_counts WHERE name = 'archive_unreadable'") == [(1,)]
+    assert "kept out" in caplog.text
+
+
 def test_a_checkpoint_tells_the_sizes(lab, trade):
     lab.land(market(trade))
     (report,) = archive(lab, Order(OrderKind.CHECKPOINT))
