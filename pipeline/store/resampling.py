@@ -86,17 +86,19 @@ _DAYS = """(
 )"""
 
 # A day of trades is whole when it is over, no id inside it is missing, and the trade before its first one has landed too: otherwise
-# nobody knows what came before it. A trade never changes once it has landed, so ids tell the content. Bars do change: those of a day
-# that is over are read to the last digit, those of one that still grows are just counted.
+# nobody knows what came before it, unless a backfill has fetched the whole day. A trade never changes once it has landed, so ids tell
+# the content. Bars do change: those of a day that is over are read to the last digit, those of one that still grows are just counted.
 _TICKS_LEDGER = f"""
     SELECT 'ticks' AS asset, symbol || '/' || day AS partition, symbol, NULL AS timeframe, day, run,
            over AND NOT EXISTS (
                SELECT 1 FROM gaps g WHERE g.symbol = found.symbol AND g.state IN ('open', 'unrecoverable')
                                       AND g.from_time < found.day_end AND g.to_time >= found.day_start
-           ) AND EXISTS (
+           ) AND (EXISTS (
                SELECT 1 FROM coverage c WHERE c.symbol = found.symbol AND c.last_id >= found.newest
                                           AND (c.first_id < found.oldest OR found.oldest <= 1)
-           ) AS complete,
+           ) OR EXISTS (
+               SELECT 1 FROM partitions p WHERE p.asset = 'trades' AND p.symbol = found.symbol AND p.day = found.day AND p.complete
+           )) AS complete,
            "rows", concat_ws(' ', CASE WHEN over THEN 'over' ELSE 'open' END, "rows", oldest, newest) AS fingerprint,
            first_ts, last_ts, CAST([] AS VARCHAR[]) AS inputs
     FROM (
@@ -141,12 +143,15 @@ _ENTER_DAYS = statement(
     sql=f"{ledger_sql(_TICKS_LEDGER)};{ledger_sql(f'({_SECONDS_LEDGER}) UNION ALL ({_BARS_LEDGER})')}",
 )
 
-# Days that were not whole when they were last looked at, and may be now: the clock has moved on, or a gap has been closed.
+# Days that were not whole when they were last looked at, and may be now: the clock has moved on, a gap has been closed, or a backfill
+# has fetched the day.
 _UNSETTLED = """
     SELECT symbol, make_timestamptz(epoch_us(day)) AS ts FROM partitions
     WHERE asset = 'ticks' AND NOT complete
       AND make_timestamptz(epoch_us(day) + 86400000000) <= (SELECT max(journal_time - to_milliseconds(lateness_ms)) FROM journal_clock)
       AND (starts_with(fingerprint, 'open') OR EXISTS (
+          SELECT 1 FROM partitions b WHERE b.asset = 'trades' AND b.symbol = partitions.symbol AND b.day = partitions.day AND b.complete
+      ) OR EXISTS (
           SELECT 1 FROM gaps g WHERE g.symbol = partitions.symbol AND g.resolved_at >= made_at
                                  AND epoch_us(g.from_time) < epoch_us(day) + 86400000000 AND epoch_us(g.to_time) >= epoch_us(day)))
     ORDER BY symbol, ts

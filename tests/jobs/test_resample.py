@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from datetime import date
+
 import polars as pl
 import pytest
 
 from pipeline.jobs.resample import Resampled, resample
 from pipeline.model.timeframe import Timeframe
-from pipeline.store.partitions import load_partitions
+from pipeline.store.partitions import Made, load_partitions, put_partitions
 
 ALL = tuple(Timeframe.parse(name) for name in ("1s", "1m", "5m"))
 WRITTEN = "SELECT * FROM bars_resampled ORDER BY timeframe, symbol, ts"
@@ -133,6 +135,18 @@ def test_a_settled_gap_makes_its_day_whole_in_the_next_run(whole_day):
     )
     resample(whole_day, ALL)
     assert ledger(whole_day)["complete"].all()
+
+
+def test_a_day_that_a_backfill_has_fetched_is_whole_though_nothing_before_it_is_there(whole_day):
+    whole_day.connection.execute("UPDATE coverage SET first_id = 1; UPDATE ticks_recent SET trade_id = trade_id + 1")
+    whole_day.connection.execute("UPDATE coverage SET first_id = 2, last_id = 7201")
+    resample(whole_day, ALL)
+    assert not ledger(whole_day)["complete"].any()
+    put_partitions(whole_day, [Made("trades", "BTCUSDT/2026-03-02", True, 7200, "f", "BTCUSDT", None, date(2026, 3, 2))], run="backfill")
+    resample(whole_day, ALL)
+    own = ledger(whole_day).filter(pl.col("asset") != "trades")
+    assert own.filter(symbol="BTCUSDT")["complete"].all()
+    assert not own.filter(symbol="ETHUSDT")["complete"].any()
 
 
 def test_a_run_killed_before_its_cursor_moves_leaves_the_ledger_of_an_undisturbed_one(whole_day, monkeypatch):
