@@ -9,7 +9,7 @@ A day of a symbol goes to the archive in one safe order:
 3. afterwards: files that no row of ``archived`` names are removed.
 
 Killed before the second step's commit, nothing has happened but a file that nobody names; killed behind it, all is done. A row
-that lands into an archived day brings the day back first (``thaw``), and the next run writes it again.
+that lands into an archived day brings the day back first (``thawing``), and the next run writes it again.
 """
 
 from __future__ import annotations
@@ -353,48 +353,6 @@ def carry_out(warehouse: LocalWarehouse, profile: Profile, *, done: Callable[[Re
             done(report)
     archiver.sweep()
     return reports
-
-
-def file_trouble(connection: duckdb.DuckDBPyConnection, archive: Path, dataset: str, symbol: str, day: date) -> str | None:
-    """Why the file of an archived day cannot be read; None when it can, or when the day is not archived."""
-    row = connection.execute(
-        "SELECT file FROM archived WHERE dataset = ? AND symbol = ? AND day = ? AND state = 'archived'", [dataset, symbol, day]
-    ).fetchone()
-    if row is None:
-        return None
-    path = archive / str(row[0])
-    if not path.is_file():
-        return f"{path} is missing"
-    try:
-        connection.cursor().execute(f"FROM parquet_file_metadata({_text(path)})").fetchall()
-    except duckdb.Error as error:
-        return f"{path} is damaged: {str(error).splitlines()[0]}"
-    return None
-
-
-def thaw(connection: duckdb.DuckDBPyConnection, archive: Path, dataset: str, symbol: str, day: date) -> int:
-    """Bring an archived day back into the database, inside the transaction that is open; returns its rows.
-
-    Raises:
-        StoreError: when its file cannot be read.
-    """
-    key = [dataset, symbol, day]
-    row = connection.execute(
-        "SELECT file FROM archived WHERE dataset = ? AND symbol = ? AND day = ? AND state = 'archived'", key
-    ).fetchone()
-    if row is None:
-        return 0
-    path = archive / str(row[0])
-    try:
-        added = connection.execute(
-            f"INSERT INTO {dataset}_recent BY NAME FROM read_parquet({_text(path)}, hive_partitioning = false)"
-        ).fetchone()
-    except duckdb.IOException as error:
-        msg = f"{path} cannot be read ({str(error).splitlines()[0]}), and a row has come that belongs there; restore it from a backup"
-        raise StoreError(msg) from error
-    connection.execute("UPDATE archived SET state = 'thawed' WHERE dataset = ? AND symbol = ? AND day = ?", key)
-    create_dataset_view(connection, archive, dataset)
-    return int(added[0]) if added else 0
 
 
 def _dataset(order: Order) -> str:

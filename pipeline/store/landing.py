@@ -19,8 +19,8 @@ import pyarrow as pa
 
 from pipeline.model.coverage import Coverage
 from pipeline.model.timeframe import Timeframe
-from pipeline.store.archiving import file_trouble, thaw
 from pipeline.store.bars import FROM_TICKS, bucket
+from pipeline.store.thawing import file_trouble, thaw
 
 _log = logging.getLogger(__name__)
 
