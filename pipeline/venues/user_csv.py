@@ -246,8 +246,8 @@ def _fields(block: bytes, layout: Layout, first_line: int, name: str) -> tuple[p
             schema=dict.fromkeys(names, pl.String),
             separator=layout.separator,
         )
-    except (pl.exceptions.PolarsError, ValueError):
-        frame = None
+    except (pl.exceptions.PolarsError, ValueError, OSError):
+        frame = None  # OSError: the reader takes a block that begins like a compressed file for one
     # A line that is too short is filled up with NULL by the reader: counted instead.
     if frame is None or frame.height != len(lines) or block.count(layout.separator.encode()) != len(lines) * (layout.fields - 1):
         _refuse_ragged([text for text in texts if text.strip()], lines, layout, name)

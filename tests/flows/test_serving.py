@@ -81,6 +81,7 @@ def test_schedules_come_from_the_settings_and_never_share_a_second():
         "archive": 3600,
         "repair_gaps": 300,
         "check_quality": 300,
+        "maintain": 21_600,
     }
     assert len({plan.offset_s for plan in planned}) == len(planned)
 
@@ -114,7 +115,8 @@ async def _deployments_are_registered():
         assert marked == 1
         assert (await client.read_flow_run(lost.id)).state_name == "Crashed"
         assert (await client.read_flow_run(waiting.id)).state_name == "Scheduled"
-        assert await clear_leftovers() == (0, 0)
+        _, marked = await clear_leftovers()  # a first run may have become due in between
+        assert marked == 0
 
 
 @pytest.mark.usefixtures("prefect")

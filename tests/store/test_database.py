@@ -138,11 +138,16 @@ def test_a_timeframe_that_was_away_is_made_anew(profile):
         assert opened.select("SELECT * FROM resample_cursors").rows() == [("1m", 7)]
 
 
-@pytest.mark.parametrize(("names", "left"), [(("1s",), 0), (("1s", "1m"), 2)])
-def test_marks_that_nobody_waits_for_are_pruned(profile, names, left):
+@pytest.mark.parametrize(
+    ("names", "measured", "left"),
+    [(("1s",), {"1s": 2}, 0), (("1s",), {"1s": 1}, 1), (("1s",), {}, 2), (("1s", "1m"), {"1s": 2, "1m": 2}, 2)],
+)
+def test_marks_that_nobody_waits_for_are_pruned(profile, names, measured, left):
     with open_local(profile) as opened:
         store = LandingStore(opened.connection, profile.archive)
         store.set_timeframes([Timeframe.parse(name) for name in names])
         opened.connection.execute("INSERT INTO dirty_marks VALUES (1, 'A', now()), (2, 'A', now())")
+        for name, commit_no in measured.items():
+            opened.connection.execute("INSERT INTO mark_cursors VALUES (?, ?)", [f"liquidity/{name}", commit_no])
         store.prune()
         assert opened.select("SELECT count(*) FROM dirty_marks").item() == left

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import UploadError
@@ -139,6 +139,9 @@ def test_amounts_are_exact_however_they_are_written(value, write):
 
 @settings(max_examples=150, deadline=None)
 @given(st.binary(max_size=200))
+@example(b"(\xb5/\xfd")
+@example(b"\x1f\x8b\x08\x00")
+@example(b"x^,1,2,3,4,5")
 def test_no_bytes_do_worse_than_a_refusal_with_a_line(block):
     layout = read_layout("time,open,high,low,close,volume", "own.csv")
     said = "own.csv:2: nothing"
