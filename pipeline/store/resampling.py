@@ -32,6 +32,16 @@ _DUE = f"""
     ) ORDER BY ts, symbol
 """  # noqa: S608  constant text
 
+# A revision is other content in a bar that people could take for final: it was complete, or over but for a gap that has been refilled.
+_VALUES = ("open", "high", "low", "close", "volume", "quote_volume", "trades", "taker_buy_volume", "first_id", "last_id")
+_CHANGED = f"({', '.join(f'fresh.{name}' for name in _VALUES)}) IS DISTINCT FROM ({', '.join(f'old.{name}' for name in _VALUES)})"
+_REFILLED = """
+    SELECT symbol, list({'from_time': from_time, 'to_time': to_time, 'resolved_at': resolved_at}) AS refilled
+    FROM gaps WHERE state = 'refilled' GROUP BY symbol
+"""
+_REFILLED_SINCE = """coalesce(len(list_filter(r.refilled, lambda g: g.from_time < fresh.ts + to_seconds(fresh.seconds)
+                     AND g.to_time >= fresh.ts AND g.resolved_at >= fresh.ts + to_seconds(fresh.seconds))), 0) > 0"""
+
 # Every bar in the span of a batch is made and the others dropped: joining first would compare every 1s bar with every key of its symbol.
 _RESAMPLE = statement(
     "resample",
@@ -40,7 +50,7 @@ _RESAMPLE = statement(
     DELETE FROM resample_out;
     INSERT INTO resample_out BY NAME
     SELECT fresh.* EXCLUDE (seconds), {complete_sql("fresh.ts", "fresh.seconds", "g.open_gaps", "fresh.symbol")} AS complete,
-           coalesce(old.revision + CASE WHEN old.complete THEN 1 ELSE 0 END, 0) AS revision
+           coalesce(old.revision + CASE WHEN {_CHANGED} AND (old.complete OR {_REFILLED_SINCE}) THEN 1 ELSE 0 END, 0) AS revision
     FROM (
         SELECT made.* FROM (
             SELECT symbol, timeframe, seconds, bar AS ts, {FROM_SECONDS}
@@ -58,7 +68,8 @@ _RESAMPLE = statement(
                ON s.symbol = made.symbol AND s.timeframe = made.timeframe AND s.ts = made.ts
     ) fresh
     LEFT JOIN bars_resampled old ON old.symbol = fresh.symbol AND old.timeframe = fresh.timeframe AND old.ts = fresh.ts
-    LEFT JOIN ({OPEN_GAPS}) g ON g.symbol = fresh.symbol;
+    LEFT JOIN ({OPEN_GAPS}) g ON g.symbol = fresh.symbol
+    LEFT JOIN ({_REFILLED}) r ON r.symbol = fresh.symbol;
     DELETE FROM bars_resampled b USING stage_resample s
     WHERE s.batch = '{{batch}}' AND b.symbol = s.symbol AND b.timeframe = s.timeframe AND b.ts = s.ts;
     INSERT INTO bars_resampled BY NAME FROM resample_out;

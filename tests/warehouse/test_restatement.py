@@ -191,7 +191,11 @@ def test_a_refilled_gap(make_lab, trade):
     assert set(changed["bars_resampled"]["symbol"]) == set(changed["liquidity"]["symbol"]) == {"BTCUSDT"}
     near = {f"02 {14 + (59 + minute) // 60:02d}:{(59 + minute) % 60:02d}:00" for minute in range(-1, 11)}
     assert set(times(changed["bars_resampled"], timeframe="1m")) <= near
-    # None of these was complete before, so none counts a revision.
+    # Bars that were there, and over, count a revision; those of minutes that had no trade at all are new.
+    ends = changed["bars_resampled"].filter(timeframe="5m")
+    assert dict(zip(times(ends), ends["revision"], strict=True)) == {"02 14:55:00": 1, "02 15:00:00": 0, "02 15:05:00": 1}
+    assert set(changed["bars_resampled"].filter(timeframe="1m")["revision"]) == {0}
+    # Of the partitions none was complete before, so none counts one.
     assert partitions(changed["partitions"].filter(pl.col("asset") != "liquidity")) == dict.fromkeys(
         ("ticks/BTCUSDT/2026-03-02", "bars/BTCUSDT/1s/2026-03-02", "bars/BTCUSDT/1m/2026-03-02", "bars/BTCUSDT/5m/2026-03-02"), 0
     )
