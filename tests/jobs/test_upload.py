@@ -26,7 +26,6 @@ from pipeline.store import open_local
 from pipeline.store.export import Format, Selection, write_export
 from pipeline.warehouse.upload import upload_desk
 
-KLINES = Path(__file__).parents[3] / "shared" / "market-data" / "klines_um"
 START = datetime(2024, 3, 4, 10, tzinfo=UTC)
 MINUTE = Timeframe.parse("1m")
 TICKS = "time,price,qty,side,id"
@@ -273,9 +272,8 @@ def test_a_pair_of_uploaded_symbols_can_be_modelled(put, own, chosen):
     assert (universe.symbols, universe.uploaded, [str(spec.pair) for spec in universe.pairs]) == ((), ("OWNA", "OWNB"), ["OWNA/OWNB"])
 
 
-@pytest.mark.skipif(not KLINES.exists(), reason=f"no market data in {KLINES}")
-def test_a_month_of_real_candlesticks(put, own, tmp_path):
-    frame = pl.read_ipc(KLINES / "ETH_USDT_USDT-5m-futures.feather")
+def test_a_month_of_real_candlesticks(put, own, tmp_path, market_data):
+    frame = pl.read_ipc(market_data / "klines_um" / "ETH_USDT_USDT-5m-futures.feather")
     path = tmp_path / "eth.csv"
     frame.write_csv(path)
     done = put("ETHOWN", path=path)
