@@ -10,7 +10,7 @@ import duckdb_extensions
 from pipeline.errors import StoreError, WarehouseBusy
 
 # Bars of a busy day fit many times over; beyond this DuckDB spills to disk beside the file.
-_MEMORY_LIMIT = "4GB"
+_MEMORY_LIMIT = "1500MB"
 
 
 def open_database(path: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
