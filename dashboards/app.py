@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import pandas  # noqa: F401  Bokeh takes it from sys.modules at every stream: half imported by a worker's thread, it fails there.
+import pandas as pd  # noqa: F401  Bokeh takes it from sys.modules at every stream: half imported by a worker, it fails there
 import panel as pn
 import panel_material_ui as pmui
 import param
