@@ -6,16 +6,14 @@ import contextlib
 import errno
 import fcntl
 import os
-import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from pipeline.errors import DiskFull, JournalError
+from pipeline.journal.buffered import BUFFER_BYTES, BufferedWriter, group_end
 from pipeline.journal.head import HEAD, encode_head
-from pipeline.journal.position import START, Position
+from pipeline.journal.position import Position
 from pipeline.journal.recovery import recover
 from pipeline.journal.sealing import Sealer, fsync_directory
 from pipeline.journal.segment import segment_name
@@ -36,13 +34,8 @@ class _Growing:
     began: float
 
 
-class JournalWriter:
-    """The one writer of a source directory.
-
-    One thread calls ``append``, another one may call ``commit``: neither waits for the other.
-
-    A line is durable when ``commit`` has returned a position behind it. What cannot be written
-    stays in memory, up to ``buffer_bytes``, and goes to disk with the first commit that succeeds.
+class JournalWriter(BufferedWriter):
+    """The one writer of a source directory. A segment is sealed in the background; closing waits for it.
 
     Args:
         directory: Where the segments lie; made when absent.
@@ -56,24 +49,15 @@ class JournalWriter:
     """
 
     def __init__(
-        self, directory: Path, *, fsync_s: float, segment_bytes: int, segment_seconds: float, buffer_bytes: int = 64 << 20
+        self, directory: Path, *, fsync_s: float, segment_bytes: int, segment_seconds: float, buffer_bytes: int = BUFFER_BYTES
     ) -> None:
+        super().__init__(str(directory), fsync_s=fsync_s, buffer_bytes=buffer_bytes)
         self.directory = directory
-        self._fsync_s = fsync_s
         self._segment_bytes = segment_bytes
         self._segment_seconds = segment_seconds
-        self._buffer_bytes = buffer_bytes
-        self._buffer: list[bytes] = []
         self._unwritten = b""
-        self._appended = 0  # bytes ever taken: written by the appending thread only
-        self._written = 0  # bytes ever durable: written by the committing thread only
-        self._failure: JournalError | None = None
-        self._busy = threading.Lock()
-        self._closed = False
         self._growing: _Growing | None = None
-        self._committed_at = time.monotonic()
         self._sealer = Sealer()
-        self._end = START
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self._lock = self._take_lock()
@@ -109,114 +93,27 @@ class JournalWriter:
         for path in plain:
             self._sealer.submit(path)
 
-    # -- the appending thread ------------------------------------------------------------
-
-    def append(self, recv_ns: int, raw: bytes) -> None:
-        """Take one line into memory; line breaks inside ``raw`` (JSON white space) become spaces.
-
-        Raises:
-            DiskFull: when the buffer is full because the disk is.
-            JournalError: when the buffer is full for another reason, or the writer is closed. The line is not taken.
-        """
-        if b"\n" in raw:
-            raw = raw.replace(b"\r\n", b" ").replace(b"\n", b" ")
-        line = b"%d %b\n" % (recv_ns, raw)
-        appended = self._appended + len(line)
-        if self._closed or appended - self._written > self._buffer_bytes:
-            raise self._refusal()
-        self._buffer.append(line)
-        self._appended = appended
-
-    def _refusal(self) -> JournalError:
-        if self._closed:
-            return JournalError(f"{self.directory} was closed; open a new writer")
-        if self._failure is not None:
-            return type(self._failure)(f"{self._failure}; the buffer is full and lines are being refused")
-        return JournalError(f"{self._buffer_bytes} bytes wait for {self.directory} and the disk does not keep up; commit more often")
-
-    @property
-    def buffered_bytes(self) -> int:
-        """Bytes taken and not yet durable."""
-        return self._appended - self._written
-
-    @property
-    def due(self) -> bool:
-        """Whether something waits and the last commit is ``fsync_s`` ago."""
-        return self.buffered_bytes > 0 and time.monotonic() - self._committed_at >= self._fsync_s
-
-    # -- the committing thread -----------------------------------------------------------
-
-    def commit(self) -> Position:
-        """Write and fsync everything taken so far, publish and return the durable position.
-
-        Raises:
-            DiskFull: when there is no room. What is not yet durable is kept, and the next commit tries again.
-            JournalError: when the disk refuses for another reason, or the writer is closed; kept likewise.
-        """
-        with self._busy:
-            if self._closed:
-                raise self._refusal()
-            self._commit()
-            return self._end
-
-    def rotate(self) -> None:
-        """Commit, seal the segment in the background, and let the next line begin a new one.
-
-        Raises:
-            JournalError: as ``commit``.
-        """
-        with self._busy:
-            if self._closed:
-                raise self._refusal()
-            self._commit()
-            self._finish_segment()
-
-    def close(self) -> None:
-        """Commit, wait for sealing, release the source. Closing twice does nothing.
-
-        Raises:
-            JournalError: as ``commit``; the source is released all the same and what waited is lost.
-        """
-        with self._busy:
-            if self._closed:
-                return
-            try:
-                self._commit()
-            finally:
-                self._closed = True
-                self._sealer.close()
-                if self._growing is not None:
-                    os.close(self._growing.handle)
-                os.close(self._head)
-                os.close(self._lock)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self.close()
-
-    def _commit(self) -> None:
-        self._committed_at = time.monotonic()
-        count = len(self._buffer)
-        if count:  # each of the two steps is atomic beside `append`, and later lines come behind `count`
-            taken = self._buffer[:count]
-            del self._buffer[:count]
-            self._unwritten += b"".join(taken)
+    def _write_out(self, lines: bytes) -> None:
+        self._unwritten += lines
         data = self._unwritten
         start = 0
         try:
             while start < len(data):
-                stop = _group_end(data, start)
+                stop = group_end(data, start, _GROUP)
                 self._write(data if stop - start == len(data) else data[start:stop])
                 start = stop
         except OSError as error:
-            self._failure = self._said(error, "write")
-            raise self._failure from error
+            raise self._said(error, "write") from error
         finally:
             if start:
                 self._unwritten = data[start:]
-        self._failure = None
+
+    def _release(self) -> None:
+        self._sealer.close()
+        if self._growing is not None:
+            os.close(self._growing.handle)
+        os.close(self._head)
+        os.close(self._lock)
 
     def _write(self, group: bytes) -> None:
         growing = self._growing or self._begin_segment(int(group[: group.index(b" ")]))
@@ -268,11 +165,3 @@ class JournalWriter:
             room = f"up to {self._buffer_bytes} bytes wait in memory meanwhile"
             return DiskFull(f"no room to {verb} the journal {self.directory}: free disk space; {room}")
         return JournalError(f"cannot {verb} the journal {self.directory}: {error.strerror}; check the disk and the permissions")
-
-
-def _group_end(data: bytes, start: int) -> int:
-    """End of the next group: whole lines, ``_GROUP`` bytes at most unless one line is longer."""
-    if len(data) - start <= _GROUP:
-        return len(data)
-    stop = data.rfind(b"\n", start, start + _GROUP) + 1
-    return stop if stop > start else data.index(b"\n", start) + 1
