@@ -9,6 +9,7 @@
     intake      the hot path: journal and count
     committing  the group commit
     clock       the line of every second
+    venue_clock how far the venue's clock is ahead of ours
 
 Everything received goes into the journal before anybody looks at it.
 """

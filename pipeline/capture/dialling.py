@@ -43,8 +43,8 @@ async def dial(url: str, venue: Venue) -> ClientConnection:
             max_size=_MAX_BYTES,
             open_timeout=_OPEN_TIMEOUT_S,
             close_timeout=_CLOSE_TIMEOUT_S,
-            proxy=None if _is_loopback(host) else True,
-            ssl=_context() if secure else None,
+            proxy=None if is_loopback(host) else True,
+            ssl=tls_context() if secure else None,
         )
     except InvalidStatus as error:
         response = error.response
@@ -74,13 +74,15 @@ def _reason(error: Exception) -> str:
 
 
 @cache
-def _context() -> ssl.SSLContext:
+def tls_context() -> ssl.SSLContext:
+    """Whom connections to the venue trust."""
     context = ssl.create_default_context()  # what the system trusts, a company's proxy among it, and what certifi brings
     context.load_verify_locations(certifi.where())
     return context
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, which no proxy leads to."""
     if host == "localhost":
         return True
     try:

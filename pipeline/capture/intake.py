@@ -41,6 +41,11 @@ class Intake:
         self._streams: dict[bytes, Seen] = {}
         self.lost = Lost()
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes received and not yet durable."""
+        return self._writer.buffered_bytes
+
     def watch(self, streams: Iterable[str]) -> None:
         """Count exactly these streams from now on; a stream that stays keeps its count."""
         known = self._streams

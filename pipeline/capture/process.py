@@ -12,6 +12,7 @@ from pipeline.capture.following import UniverseFollower
 from pipeline.capture.intake import Intake
 from pipeline.capture.keeper import Policy
 from pipeline.capture.pool import Pool
+from pipeline.capture.venue_clock import VenueClock
 from pipeline.journal import Writer, open_journal
 from pipeline.profile import Profile
 from pipeline.settings import Settings
@@ -49,6 +50,7 @@ async def _capture(profile: Profile, settings: Settings, stop: asyncio.Event, wr
     intake = Intake(writer, exchange)
     committer = Committer(writer, intake, settings.fsync_ms / 1_000)
     policy = Policy(settings.reconnect_max_s, settings.stale_after_s, settings.connection_hours * 3_600)
+    venue_clock = VenueClock(settings.rest_url, exchange)
     urls = {"market": settings.ws_market_url + "/stream", "public": settings.ws_public_url + "/stream"}
 
     async with asyncio.TaskGroup() as tasks:
@@ -61,9 +63,12 @@ async def _capture(profile: Profile, settings: Settings, stop: asyncio.Event, wr
             pool.want(streams)
 
         follower = UniverseFollower(profile, settings.symbols, follow)
-        endless = [tasks.create_task(work) for work in (committer.run(), follower.run(), tick(pool, intake, committer))]
+        endless = [
+            tasks.create_task(work)
+            for work in (committer.run(), follower.run(), tick(pool, intake, committer, venue_clock), venue_clock.run())
+        ]
         await stop.wait()
         for task in endless:
             task.cancel()
         await pool.close()
-    intake.note(time.time_ns(), clock_line(pool, intake, committer))
+    intake.note(time.time_ns(), clock_line(pool, intake, committer, venue_clock.offset))

@@ -15,6 +15,10 @@ from pipeline.journal.position import Position
 class Writer(Protocol):
     """The one writer of a source."""
 
+    @property
+    def buffered_bytes(self) -> int:
+        """Bytes taken and not yet durable."""
+
     def append(self, recv_ns: int, raw: bytes) -> None:
         """Take one line into memory."""
 

@@ -93,10 +93,25 @@ class ConnectionSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockOffset:
+    """How far the venue's clock was ahead of ours when it was last asked for the time, at ``at_ns`` by our clock.
+
+    ``offset_ms`` is positive when the venue is ahead; it is right to within half of ``rtt_ms``, the round trip of the question.
+    A latency net of it is ``receive time - event time + offset_ms``. It describes; no time is ever altered by it.
+    """
+
+    offset_ms: float
+    rtt_ms: float
+    at_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class Clock:
     """A line that capture writes once a second, so that journal time moves when no trade does.
 
-    ``streams`` is the number of streams in ``seen``.
+    ``streams`` is the number of streams in ``seen``. ``offset`` is the last measurement of the venue's clock, None before the
+    first. ``lost_lines`` were received and could not be kept since capture started, ``buffered_bytes`` wait in memory for the
+    journal, and ``journal_fault`` says why it cannot be written, None when it can.
     """
 
     recv_ns: int
@@ -105,6 +120,10 @@ class Clock:
     seen: tuple[StreamSeen, ...] = ()
     connections: tuple[ConnectionSeen, ...] = ()
     reconnects: int = 0
+    offset: ClockOffset | None = None
+    lost_lines: int = 0
+    buffered_bytes: int = 0
+    journal_fault: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

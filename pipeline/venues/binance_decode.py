@@ -7,14 +7,15 @@
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
-from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from pipeline.errors import MalformedMessage
 from pipeline.model.event import (
     Clock,
+    ClockOffset,
     ConnectionSeen,
     Control,
     End,
@@ -61,11 +62,25 @@ class _Connection(Struct, gc=False):
     since_ns: Count
 
 
+class _Offset(Struct, gc=False):
+    offset_ms: Annotated[float, Meta(ge=-1e15, le=1e15)]
+    rtt_ms: Annotated[float, Meta(ge=0, le=1e15)]
+    at_ns: Count
+
+
+class _Lost(Struct, gc=False):
+    lines: Count
+
+
 class _ClockLine(Struct, gc=False):
     connected: bool
     streams: dict[str, _Seen] = {}
     conns: list[_Connection] = []
     reconnects: Count = 0
+    clock: _Offset | None = None
+    lost: _Lost | None = None
+    buffered: Count = 0
+    journal: str | None = None
 
 
 class _ShutdownMessage(Struct, gc=False):
@@ -165,6 +180,10 @@ def _own(name: str, raw: bytes, recv_ns: int) -> Event:
             seen=tuple(StreamSeen(stream, seen.n, seen.last_ns) for stream, seen in line.streams.items()),
             connections=tuple(ConnectionSeen(item.route, item.state, item.since_ns) for item in line.conns),
             reconnects=line.reconnects,
+            offset=None if (clock := line.clock) is None else ClockOffset(clock.offset_ms, clock.rtt_ms, clock.at_ns),
+            lost_lines=0 if line.lost is None else line.lost.lines,
+            buffered_bytes=line.buffered,
+            journal_fault=line.journal,
         )
     return End(recv_ns) if name == "sw.end" else Own(match[1], raw, recv_ns)
 

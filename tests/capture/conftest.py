@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import time
 from collections import Counter, defaultdict
 from http import HTTPStatus
 
@@ -40,6 +41,10 @@ class ScriptedVenue:
         self.mute = set()  # acknowledged, never delivered
         self.deaf_sessions = 0  # so many next connections acknowledge and deliver nothing
         self.status = None  # answer to a handshake instead of accepting it
+        self.headers = {}  # of that answer
+        self.ahead_ms = 0  # how far the venue's clock is ahead of ours
+        self.time_status = None  # answer to the question for it
+        self.asked = Counter()  # requests by path
         self.refuse_subscriptions = False
         self.period_s = 0.005
         self.sent = defaultdict(list)
@@ -56,8 +61,19 @@ class ScriptedVenue:
         await self._server.wait_closed()
 
     def _request(self, connection, request):
+        self.asked[request.path] += 1
+        if request.path == "/fapi/v1/time":
+            if self.time_status is not None:
+                return self._answer(connection, self.time_status, "no\n")
+            return self._answer(connection, 200, json.dumps({"serverTime": time.time_ns() // 1_000_000 + self.ahead_ms}))
         assert request.path in ("/market/stream", "/public/stream"), request.path
-        return None if self.status is None else connection.respond(self.status, "no\n")
+        return None if self.status is None else self._answer(connection, self.status, "no\n")
+
+    def _answer(self, connection, status, text):
+        answer = connection.respond(status, text)
+        for name, value in self.headers.items():
+            answer.headers[name] = value
+        return answer
 
     async def _serve(self, socket):
         session = Session(socket)
@@ -133,7 +149,8 @@ async def scripted_venue(**options):
 def settings_for(venue, data_dir, **options):
     base = f"ws://127.0.0.1:{venue.port}"
     defaults = {"fsync_ms": 20, "reconnect_max_s": 0.3, "stale_after_s": 30.0, "symbols": ("BTCUSDT", "ETHUSDT")}
-    return Settings(data_dir=data_dir, ws_market_url=f"{base}/market", ws_public_url=f"{base}/public", **(defaults | options))
+    addresses = {"ws_market_url": f"{base}/market", "ws_public_url": f"{base}/public", "rest_url": f"http://127.0.0.1:{venue.port}"}
+    return Settings(data_dir=data_dir, **(defaults | addresses | options))
 
 
 @contextlib.asynccontextmanager

@@ -48,7 +48,9 @@ def test_capture_that_was_away_misses_nothing_in_the_end(kit, profile, publish):
     async def story():
         async with simulator() as port:
             base = f"ws://127.0.0.1:{port}"
-            chosen = settings.model_copy(update={"ws_market_url": f"{base}/market", "ws_public_url": f"{base}/public"})
+            chosen = settings.model_copy(
+                update={"ws_market_url": f"{base}/market", "ws_public_url": f"{base}/public", "rest_url": f"http://127.0.0.1:{port}"}
+            )
             for pause_s in (4, 0):
                 async with kit.capturing(profile, chosen):
                     await asyncio.sleep(5)

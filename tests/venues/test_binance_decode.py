@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from pipeline.errors import MalformedMessage
 from pipeline.model.event import (
     Clock,
+    ClockOffset,
     ConnectionSeen,
     Control,
     End,
@@ -202,6 +203,21 @@ def test_a_kline_without_trades_and_with_a_large_volume():
                 seen=(StreamSeen("a@b", 4, 7), StreamSeen("c@d", 0, None)),
                 connections=(ConnectionSeen("market", "open", 5),),
                 reconnects=2,
+            ),
+        ),
+        (
+            (
+                '{"e":"sw.clock","connected":true,"clock":{"offset_ms":-12.5,"rtt_ms":3,"at_ns":77},"buffered":9,"journal":"full",'
+                '"lost":{"lines":3,"bytes":9,"first_ns":1,"last_ns":2}}'
+            ),
+            Clock(
+                8,
+                connected=True,
+                streams=0,
+                offset=ClockOffset(-12.5, 3.0, 77),
+                lost_lines=3,
+                buffered_bytes=9,
+                journal_fault="full",
             ),
         ),
     ],
