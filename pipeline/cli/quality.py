@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 @profile_option
 @click.option("--symbol", "symbols", multiple=True, metavar="S", help="Symbol, several times if need be; all when left out.")
 @click.option("--most-requests", type=click.IntRange(min=1), default=2_000, show_default=True, help="Requests of 1,000 trades at most.")
-def repair(*, profile_name: str | None, symbols: tuple[str, ...], most_requests: int) -> None:
+@click.option(
+    "--settled-after",
+    "settled_after_s",
+    type=click.FloatRange(min=0),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="Age at which ids that the venue does not have are taken as never given.",
+)
+def repair(*, profile_name: str | None, symbols: tuple[str, ...], most_requests: int, settled_after_s: float) -> None:
     """Fetch the trades that are missing; exit code 1 when gaps stay open."""
     from pipeline.jobs.choice import chosen_symbols, published_universe
     from pipeline.jobs.repair_gaps import OPEN
@@ -34,7 +43,7 @@ def repair(*, profile_name: str | None, symbols: tuple[str, ...], most_requests:
     require_own_kind(profile, chosen)
     universe = published_universe(profile)
     wanted = chosen_symbols(symbols, universe) if symbols else None
-    found = _repaired(profile, chosen, wanted, universe.uploaded, most_requests)
+    found = _repaired(profile, chosen, wanted, universe.uploaded, most_requests, settled=timedelta(seconds=settled_after_s))
     for row in found:
         note = f": {row.note}" if row.note else ""
         click.echo(f"{row.symbol} {row.first}..{row.last} {row.state}, {row.fetched} of {row.missing} missing trades fetched{note}")
@@ -44,7 +53,7 @@ def repair(*, profile_name: str | None, symbols: tuple[str, ...], most_requests:
 
 
 def _repaired(
-    profile: Profile, chosen: Settings, symbols: Sequence[str] | None, uploaded: Sequence[str], most_requests: int
+    profile: Profile, chosen: Settings, symbols: Sequence[str] | None, uploaded: Sequence[str], most_requests: int, *, settled: timedelta
 ) -> list[Repaired]:
     """Beside a running warehouse, which lands; without one this process does."""
     from functools import partial
@@ -66,7 +75,7 @@ def _repaired(
         timeframes=chosen.parsed_timeframes,
         klines_turn=lambda: turn(profile, "backfill", patience_s=20),
     )
-    given = partial(repair_gaps, symbols=symbols, uploaded=uploaded, most_requests=most_requests, progress=_progress)
+    given = partial(repair_gaps, symbols=symbols, uploaded=uploaded, most_requests=most_requests, settled_after=settled, progress=_progress)
     with turn(profile, "repair_gaps"), VenueRest(chosen.rest_url) as rest:
         try:
             served = connect(profile, Role.WRITER)

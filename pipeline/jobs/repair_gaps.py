@@ -30,7 +30,7 @@ SOURCE = "repair"
 KEPT = timedelta(hours=48)
 """How far back the venue tells trades."""
 _EDGE = timedelta(minutes=5)
-_SETTLED = timedelta(minutes=10)
+SETTLED = timedelta(minutes=10)
 """Age at which ids that the venue does not have are taken as never given: its REST interface may be behind its streams."""
 _PAGE = 1_000
 _WINDOW_MS = 3_600_000 - 1
@@ -107,6 +107,7 @@ def repair_gaps(
     symbols: Sequence[str] | None = None,
     uploaded: Sequence[str] = (),
     most_requests: int = 150,
+    settled_after: timedelta = SETTLED,
     progress: Progress | None = None,
 ) -> list[Repaired]:
     """Refill what is missing as far as the venue can tell it, and settle what it cannot.
@@ -118,6 +119,7 @@ def repair_gaps(
         symbols: whose gaps; everybody's when None.
         uploaded: symbols of which the venue knows nothing.
         most_requests: most requests of trades in this run.
+        settled_after: age at which ids that the venue does not have are taken as never given.
         progress: called with ids asked for and ids missing in all.
 
     Returns:
@@ -133,7 +135,7 @@ def repair_gaps(
     holes = [hole for hole in load_holes(place.warehouse) if hole.symbol not in uploaded and (symbols is None or hole.symbol in symbols)]
     if not holes:
         return []
-    run = _Run(place, holes, most_requests, progress)
+    run = _Run(place, holes, most_requests, settled_after, progress)
     try:
         asked = [run.ask(hole) for hole in holes]
         if run.wrote:
@@ -152,9 +154,12 @@ def repair_gaps(
 class _Run:
     """One run: its writer, its requests, and the venue's time at its start."""
 
-    def __init__(self, place: Place, holes: Sequence[Hole], most_requests: int, progress: Progress | None) -> None:
+    def __init__(
+        self, place: Place, holes: Sequence[Hole], most_requests: int, settled_after: timedelta, progress: Progress | None
+    ) -> None:
         self._place = place
         self._left = most_requests
+        self._settled_after = settled_after
         self._progress = progress
         self._asked, self._all = 0, sum(hole.count for hole in holes)
         self._writer: Writer | None = None
@@ -256,7 +261,7 @@ class _Run:
         if any(asked.lost.missing(low, high) != [(low, high)] for low, high in left):
             return self._give_up(asked, left)
         if all(not asked.absent.missing(low, high) for low, high in left):
-            if self._now - hole.to_time < _SETTLED:
+            if self._now - hole.to_time < self._settled_after:
                 asked.note = "the venue does not have these ids; asked again later, before it is believed"
                 return False
             asked.note = f"the venue goes from id {left[0][0] - 1} to {left[-1][1] + 1}: it has no trades under the ids between"

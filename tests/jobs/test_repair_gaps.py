@@ -349,6 +349,13 @@ def test_ids_that_are_missing_at_the_venue_now_are_asked_for_again(make_life, tr
     assert life.repair()[0].state == "refilled"
 
 
+def test_who_knows_better_says_how_long_that_is(make_life, trades):
+    cut = keys(some(trades, "BTCUSDT", 0.5, 5))
+    life = make_life().whole(cut)
+    found = life.repair(place={"rest": Venue(life.rest, without=cut, ahead=-timedelta(minutes=66))}, settled_after=timedelta(0))
+    assert [row.state for row in found] == ["halt"]
+
+
 def test_an_answer_that_ends_before_the_hole_proves_nothing(make_life, trades):
     cut = keys(some(trades, "BTCUSDT", 0.5, 5))
     life = make_life().whole(cut)
