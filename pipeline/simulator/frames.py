@@ -38,7 +38,7 @@ def agg_trade_frames(instrument: Instrument, trades: Trades) -> list[str]:
         amount = decimal_text(qty, qty_decimals)
         frames.append(
             f'{{"e":"aggTrade","E":{event},"a":{trade_id},"s":"{symbol}","p":"{decimal_text(price, price_decimals)}","q":"{amount}",'
-            f'"nq":"{amount}","f":{first},"l":{last},"T":{time},"m":{_flag(maker)},"st":1}}'
+            f'"nq":"{amount}","f":{first},"l":{last},"T":{time},"m":{flag(maker)},"st":1}}'
         )
     return frames
 
@@ -50,36 +50,63 @@ def agg_trade_rows(instrument: Instrument, trades: Trades) -> str:
         amount = decimal_text(qty, instrument.qty_decimals)
         rows.append(
             f'{{"a":{trade_id},"p":"{decimal_text(price, instrument.price_decimals)}","q":"{amount}","nq":"{amount}",'
-            f'"f":{first},"l":{last},"T":{time},"m":{_flag(maker)}}}'
+            f'"f":{first},"l":{last},"T":{time},"m":{flag(maker)}}}'
         )
     return f"[{','.join(rows)}]"
+
+
+def ledger_lines(instrument: Instrument, trades: Trades) -> str:
+    """One JSON line for each aggregate trade, as the ledger of a simulator keeps them."""
+    symbol, price_decimals, qty_decimals = instrument.symbol, instrument.price_decimals, instrument.qty_decimals
+    return "".join(
+        f'{{"s":"{symbol}","a":{trade_id},"p":"{decimal_text(price, price_decimals)}","q":"{decimal_text(qty, qty_decimals)}",'
+        f'"f":{first},"l":{last},"T":{time},"m":{flag(maker)}}}\n'
+        for trade_id, time, _, price, qty, first, last, maker in _trade_rows(trades)
+    )
 
 
 def agg_trade_csv(instrument: Instrument, trades: Trades) -> str:
     """Rows of a file of the data archive: the same trades as ``agg_trade_rows``."""
     price_decimals, qty_decimals = instrument.price_decimals, instrument.qty_decimals
     return "".join(
-        f"{trade_id},{decimal_text(price, price_decimals)},{decimal_text(qty, qty_decimals)},{first},{last},{time},{_flag(maker)}\n"
+        f"{trade_id},{decimal_text(price, price_decimals)},{decimal_text(qty, qty_decimals)},{first},{last},{time},{flag(maker)}\n"
         for trade_id, time, _, price, qty, first, last, maker in _trade_rows(trades)
     )
 
 
 def raw_trade_frames(instrument: Instrument, trades: Trades) -> list[list[str]]:
-    """``trade`` messages behind each aggregate trade: its quantity in equal parts, the first taking what remains."""
-    symbol = instrument.symbol
-    frames = []
-    for _, time, event, price, qty, first, last, maker in _trade_rows(trades):
-        text = decimal_text(price, instrument.price_decimals)
-        part, rest = divmod(qty, last - first + 1)
-        frames.append(
-            [
-                f'{{"e":"trade","E":{event},"T":{time},"s":"{symbol}","t":{raw_id},"p":"{text}",'
-                f'"q":"{decimal_text(part + (rest if raw_id == first else 0), instrument.qty_decimals)}",'
-                f'"X":"MARKET","m":{_flag(maker)}}}'
-                for raw_id in range(first, last + 1)
-            ]
+    """``trade`` messages behind each aggregate trade, see `fills`."""
+    frames: list[list[str]] = []
+    for fill in fills(trades):
+        if fill.first:
+            frames.append([])
+        frames[-1].append(
+            f'{{"e":"trade","E":{fill.event_ms},"T":{fill.time_ms},"s":"{instrument.symbol}","t":{fill.trade_id},'
+            f'"p":"{decimal_text(fill.price, instrument.price_decimals)}","q":"{decimal_text(fill.qty, instrument.qty_decimals)}",'
+            f'"X":"MARKET","m":{flag(fill.maker)}}}'
         )
     return frames
+
+
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """One raw trade behind an aggregate trade; ``first`` of its fills or a further one."""
+
+    trade_id: int
+    price: int
+    qty: int
+    time_ms: int
+    event_ms: int
+    maker: bool
+    first: bool
+
+
+def fills(trades: Trades) -> Iterator[Fill]:
+    """The raw trades behind aggregate ones: the quantity in equal parts, the first taking what remains."""
+    for _, time, event, price, qty, first, last, maker in _trade_rows(trades):
+        part, rest = divmod(qty, last - first + 1)
+        for raw_id in range(first, last + 1):
+            yield Fill(raw_id, price, part + (rest if raw_id == first else 0), time, event, maker, raw_id == first)
 
 
 def quote_frames(instrument: Instrument, quotes: Quotes) -> list[str]:
@@ -127,7 +154,7 @@ def kline_frame(instrument: Instrument, interval: str, interval_ms: int, candle:
         f'"s":"{symbol}","i":"{interval}","f":{candle.first},"L":{candle.last},'
         f'"o":"{decimal_text(candle.open, price)}","c":"{decimal_text(candle.close, price)}",'
         f'"h":"{decimal_text(candle.high, price)}","l":"{decimal_text(candle.low, price)}",'
-        f'"v":"{decimal_text(candle.volume, qty)}","n":{candle.trades},"x":{_flag(closed)},'
+        f'"v":"{decimal_text(candle.volume, qty)}","n":{candle.trades},"x":{flag(closed)},'
         f'"q":"{decimal_text(candle.quote, price + qty)}","V":"{decimal_text(candle.buy_volume, qty)}",'
         f'"Q":"{decimal_text(candle.buy_quote, price + qty)}","B":"0"}}}}'
     )
@@ -157,5 +184,6 @@ def _trade_rows(trades: Trades) -> Iterator[tuple[int, int, int, int, int, int, 
     return zip(*columns, strict=True)
 
 
-def _flag(value: bool) -> str:  # noqa: FBT001  one letter of JSON
+def flag(value: bool) -> str:  # noqa: FBT001  one word of JSON
+    """A truth value as JSON writes it."""
     return "true" if value else "false"

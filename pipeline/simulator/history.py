@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from dataclasses import fields
+from functools import lru_cache, partial
 from typing import Protocol
 
 from pipeline.simulator.candles import Candles, from_trades, merged
-from pipeline.simulator.trades import HOUR_MS, Tape, Trades, hour_of_id, ids_before, joined, no_trades
+from pipeline.simulator.quotes import Quotes, quotes
+from pipeline.simulator.trades import HOUR_MS, Tape, Trades, hour_of_id, joined, no_trades
 from pipeline.simulator.universe import BY_SYMBOL, GENESIS_HOUR, SPECS, Instrument
 
 _MINUTE_MS = 60_000
@@ -40,6 +42,9 @@ class History(Protocol):
     def close_before(self, symbol: str, time_ms: int) -> int | None:
         """Last price before a moment, in price units; None when there is none."""
 
+    def quote(self, symbol: str) -> Quotes | None:
+        """The best bid and ask of this moment, one row; None when they are not known."""
+
     def first_hour(self, symbol: str) -> int:
         """The hour at which a symbol's history begins."""
 
@@ -51,6 +56,7 @@ class SyntheticHistory:
         self._tape = tape
         self.now_ms = clock_ms
         self._whole = lru_cache(maxsize=4096)(self._candles_of_whole_hour)
+        self._quotes = lru_cache(maxsize=4)(partial(quotes, tape))
 
     def instruments(self) -> Sequence[Instrument]:
         """The symbols that are traded."""
@@ -79,7 +85,7 @@ class SyntheticHistory:
         """Up to ``limit`` aggregate trades from an id on, oldest first."""
         first_id = max(first_id, 1)
         hour = hour_of_id(symbol, first_id)
-        start = first_id - ids_before(symbol, hour)[0] - 1
+        start = int(self._hour(symbol, hour).ids.searchsorted(first_id))
         return self._forward(symbol, hour, start, limit)
 
     def oldest(self, symbol: str, start_ms: int, end_ms: int, limit: int) -> Trades:
@@ -129,3 +135,13 @@ class SyntheticHistory:
         """Last price before a moment, in price units; None when there is none."""
         last = self.newest(symbol, time_ms - 1, 1)
         return int(last.price[0]) if len(last) else None
+
+    def quote(self, symbol: str) -> Quotes | None:
+        """The best bid and ask of this moment, one row; None before the first."""
+        now_ms = self.now_ms()
+        for hour in (now_ms // HOUR_MS, now_ms // HOUR_MS - 1):
+            found = self._quotes(symbol, hour)
+            passed = int(found.time_ms.searchsorted(now_ms, "right"))
+            if passed:
+                return Quotes(*(getattr(found, field.name)[passed - 1 : passed] for field in fields(Quotes)))
+        return None

@@ -12,6 +12,7 @@ import numpy as np
 
 from pipeline.simulator.candles import Candles, from_trades
 from pipeline.simulator.noise import Ints
+from pipeline.simulator.quotes import Quotes
 from pipeline.simulator.trades import HOUR_MS, Trades, no_trades
 from pipeline.simulator.universe import Instrument
 
@@ -229,6 +230,11 @@ class RecordedHistory:
         heard = _by_second(self._heard(symbol, aggregate=False))
         start, stop = heard.time_ms.searchsorted([hour * HOUR_MS, (hour + 1) * HOUR_MS])
         return from_trades(heard.part(int(start), int(stop)), interval_ms)
+
+    def quote(self, symbol: str) -> Quotes | None:
+        """None: quotes are replayed, not indexed."""
+        del symbol
+        return None
 
     def close_before(self, symbol: str, time_ms: int) -> int | None:
         """Last price before a moment, in price units; None when there is none."""

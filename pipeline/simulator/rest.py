@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl, urlsplit
 
-from pipeline.simulator import frames
-from pipeline.simulator.candles import INTERVALS, Candles, bucket_ms, filled, merged
+from pipeline.simulator import frames, tickers
+from pipeline.simulator.candles import INTERVALS, Candles, bucket_ms, filled, from_trades, merged
 from pipeline.simulator.exchange_info import exchange_info
 from pipeline.simulator.history import History
 from pipeline.simulator.trades import HOUR_MS
@@ -23,9 +23,17 @@ PREFIX = "/fapi/v1/"
 WEIGHT_LIMIT = 2_400
 AGG_TRADES_WEIGHT = 20
 AGG_TRADES_LIMIT = 1_000
+TRADES_WEIGHT = 5
+TRADES_LIMIT = 1_000
 KLINES_LIMIT = 1_500
 _DEFAULT_LIMIT = 500
 _AGG_TRADES_KEPT_MS = 48 * HOUR_MS
+_TICKER_WEIGHTS = {  # of one symbol, of all
+    "ticker/price": (1, 2),
+    "/fapi/v2/ticker/price": (1, 2),
+    "ticker/bookTicker": (2, 5),
+    "ticker/24hr": (1, 40),
+}
 _LARGEST = 1 << 53  # a later time and a higher id than there will ever be
 _INTEGER = re.compile(r"[0-9]{1,20}")
 
@@ -112,7 +120,49 @@ class Rest:
                 if _mandatory(query, "contractType") != "PERPETUAL":
                     raise Refusal(-4039, "Invalid contract type.")
                 return await self._klines(query, instrument, shortest_ms=INTERVALS["1s"])
-        raise Refusal(-5000, f"Path {PREFIX}{name}, Method GET is invalid", status=404)
+            case "trades":
+                return self._recent_trades(query)
+            case _ if name in _TICKER_WEIGHTS:
+                return await self._ticker(name, query)
+        raise Refusal(-5000, f"Path {name if name.startswith('/') else PREFIX + name}, Method GET is invalid", status=404)
+
+    async def _ticker(self, name: str, query: Mapping[str, str]) -> str:
+        """About one symbol, or a list of all about which there is anything to tell."""
+        tell = self._day if name == "ticker/24hr" else self._quote if name == "ticker/bookTicker" else self._price
+        if "symbol" in query:
+            told = await tell(self._instrument(query, "symbol"))
+            if told is None:
+                raise Refusal(-1121, "Invalid symbol.")
+            return told
+        return f"[{','.join([told for one in self._history.instruments() if (told := await tell(one)) is not None])}]"
+
+    async def _price(self, instrument: Instrument) -> str | None:
+        last = self._history.newest(instrument.symbol, self._history.now_ms(), 1)
+        return tickers.price(instrument, last) if len(last) else None
+
+    async def _quote(self, instrument: Instrument) -> str | None:
+        last = self._history.quote(instrument.symbol)
+        return None if last is None else tickers.quote(instrument, last)
+
+    async def _day(self, instrument: Instrument) -> str | None:
+        now, minute = self._history.now_ms(), INTERVALS["1m"]
+        start, hour = tickers.day_start_ms(now), now // HOUR_MS
+        # of the running hour what had been traded by `now`, however long the rest takes
+        running = self._history.oldest(instrument.symbol, hour * HOUR_MS, now, _LARGEST)
+        last = self._history.newest(instrument.symbol, now, 1)
+        parts = []
+        for whole in range(start // HOUR_MS, hour):
+            await asyncio.sleep(0)
+            parts.append(self._history.candles(instrument.symbol, minute, whole))
+        minutes = merged([*parts, from_trades(running, minute)], minute)
+        minutes = minutes.where(minutes.open_ms >= start)
+        return tickers.day(instrument, minutes, last) if len(minutes) and len(last) else None
+
+    def _recent_trades(self, query: Mapping[str, str]) -> str:
+        instrument = self._instrument(query, "symbol")
+        limit = _limit(query, TRADES_LIMIT)
+        # each aggregate trade is at least one fill
+        return tickers.recent_trades(instrument, self._history.newest(instrument.symbol, self._history.now_ms(), limit), limit)
 
     def _instrument(self, query: Mapping[str, str], name: str) -> Instrument:
         instrument = self._history.instrument(_mandatory(query, name))
@@ -185,7 +235,10 @@ def _weight(name: str, query: Mapping[str, str]) -> int:
         text = query.get("limit", str(_DEFAULT_LIMIT))
         limit = int(text) if _INTEGER.fullmatch(text) else _DEFAULT_LIMIT
         return 1 if limit < 100 else 2 if limit < 500 else 5 if limit <= 1_000 else 10
-    return 1
+    if name == "trades":
+        return TRADES_WEIGHT
+    one, every = _TICKER_WEIGHTS.get(name, (1, 1))
+    return one if "symbol" in query else every
 
 
 def _mandatory(query: Mapping[str, str], name: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import TypeAlias, TypeGuard
 
 from pipeline.simulator.streams import Address, Route, well_formed
 
@@ -13,6 +14,10 @@ _UNKNOWN_PROPERTY = 0
 _BAD_VALUE = 1
 _BAD_REQUEST = 2
 _BAD_JSON = 3
+_LONGEST_ID = 36
+
+RequestId: TypeAlias = int | str
+"""What a client calls its command, told back in the answer; the venue's own SDK sends UUIDs."""
 
 
 @dataclass(slots=True, eq=False)
@@ -37,8 +42,8 @@ class Session:
         if not isinstance(request, dict) or "method" not in request:
             return _error(_BAD_REQUEST, "Invalid request: missing field `method` at line 1 column 1", None)
         request_id = request.get("id")
-        if not isinstance(request_id, int) or isinstance(request_id, bool) or request_id < 0:
-            return _error(_BAD_REQUEST, "Invalid request: request ID must be an unsigned integer", None)
+        if not _usable(request_id):
+            return _error(_BAD_REQUEST, "Invalid request: request ID must be an unsigned integer or a string of up to 36 characters", None)
         params = request.get("params", [])
         method = request["method"]
         if method not in _METHODS:
@@ -50,7 +55,7 @@ class Session:
             return self._property(method, params, request_id)
         return self._subscription(method, params, request_id)
 
-    def _subscription(self, method: str, params: object, request_id: int) -> str:
+    def _subscription(self, method: str, params: object, request_id: RequestId) -> str:
         if not isinstance(params, list) or not all(isinstance(name, str) for name in params):
             return _error(_BAD_REQUEST, "Invalid request: params must be a list of stream names", request_id)
         if not all(well_formed(name) for name in params):
@@ -64,7 +69,7 @@ class Session:
             self.streams.update(dict.fromkeys(params))
         return _result(None, request_id)
 
-    def _property(self, method: str, params: object, request_id: int) -> str:
+    def _property(self, method: str, params: object, request_id: RequestId) -> str:
         if not isinstance(params, list) or not params or params[0] != "combined":
             return _error(_UNKNOWN_PROPERTY, "Unknown property", request_id)
         if method == "GET_PROPERTY":
@@ -75,9 +80,15 @@ class Session:
         return _result(None, request_id)
 
 
-def _result(result: object, request_id: int) -> str:
+def _usable(request_id: object) -> TypeGuard[RequestId]:
+    if isinstance(request_id, str):
+        return 0 < len(request_id) <= _LONGEST_ID
+    return isinstance(request_id, int) and not isinstance(request_id, bool) and request_id >= 0
+
+
+def _result(result: object, request_id: RequestId) -> str:
     return json.dumps({"result": result, "id": request_id}, separators=(",", ":"))
 
 
-def _error(code: int, message: str, request_id: int | None) -> str:
+def _error(code: int, message: str, request_id: RequestId | None) -> str:
     return json.dumps({"error": {"code": code, "msg": message}, "id": request_id}, separators=(",", ":"))

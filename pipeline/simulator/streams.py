@@ -16,14 +16,22 @@ _PUBLIC = re.compile(r"(!bookTicker|.*@(bookTicker|depth|rpiDepth).*)")
 
 
 class Route(StrEnum):
-    """The part of the venue that a connection was made to. Addresses without a route still work, without market streams."""
+    """The part of the venue that a connection was made to. Addresses without a route still work, without market streams.
+
+    ``private`` is for the events of an account; nobody has one here, so it accepts connections and stays silent.
+    """
 
     MARKET = "market"
     PUBLIC = "public"
+    PRIVATE = "private"
     UNROUTED = "unrouted"
 
     def delivers(self, stream: str) -> bool:
         """Whether a stream subscribed here ever sends anything. The venue acknowledges it either way."""
+        if self is Route.PRIVATE:
+            return False
+        if self is Route.PUBLIC and stream.endswith("@trade"):
+            return True  # the venue's documents do not name single fills; clients listen for them on either route
         return (self is not Route.MARKET) is (_PUBLIC.fullmatch(stream) is not None)
 
 
@@ -73,7 +81,7 @@ def parse_stream(name: str) -> Stream | None:
 
 
 def parse_address(target: str) -> Address | None:
-    """Read ``/market/ws[/<stream>...]`` and ``/market/stream[?streams=a/b]``, the same for ``/public`` and without route.
+    """Read ``/market/ws[/<stream>...]`` and ``/market/stream[?streams=a/b]``, the same for the other routes and without one.
 
     Returns:
         None when the venue has no such path.
@@ -81,7 +89,7 @@ def parse_address(target: str) -> Address | None:
     parts = urlsplit(target)
     steps = [step for step in parts.path.split("/") if step]
     route = Route.UNROUTED
-    if steps and steps[0] in {Route.MARKET, Route.PUBLIC}:
+    if steps and steps[0] in {Route.MARKET, Route.PUBLIC, Route.PRIVATE}:
         route = Route(steps.pop(0))
     if not steps:
         return None

@@ -28,7 +28,8 @@ def opened(path: str) -> Session:
         ("/public/stream", Address(Route.PUBLIC, combined=True, streams=())),
         ("/stream?streams=a@aggTrade", Address(Route.UNROUTED, combined=True, streams=("a@aggTrade",))),
         ("/ws", Address(Route.UNROUTED, combined=False, streams=())),
-        ("/private/ws", None),
+        ("/private/stream", Address(Route.PRIVATE, combined=True, streams=())),
+        ("/other/ws", None),
         ("/market", None),
         ("/", None),
     ],
@@ -38,7 +39,8 @@ def test_addresses(path, address):
 
 
 def test_streams_are_delivered_on_their_own_route_alone():
-    for stream in ("btcusdt@aggTrade", "btcusdt@trade", "btcusdt@kline_1m", "btcusdt@markPrice@1s"):
+    assert [route for route in Route if route.delivers("btcusdt@trade")] == [Route.MARKET, Route.PUBLIC]
+    for stream in ("btcusdt@aggTrade", "btcusdt@kline_1m", "btcusdt@markPrice@1s"):
         assert [route for route in Route if route.delivers(stream)] == [Route.MARKET]
     for stream in ("btcusdt@bookTicker", "!bookTicker", "btcusdt@depth@0ms", "btcusdt@depth20@100ms", "btcusdt@rpiDepth@500ms"):
         assert [route for route in Route if route.delivers(stream)] == [Route.PUBLIC, Route.UNROUTED]
@@ -58,6 +60,7 @@ def test_subscriptions_come_and_go():
     assert say(session, method="LIST_SUBSCRIPTIONS", id=3)["result"] == ["ethusdt@aggTrade", "btcusdt@aggTrade", "btcusdt@bookTicker"]
     assert say(session, method="UNSUBSCRIBE", params=["ethusdt@aggTrade", "never@aggTrade"], id=312) == {"result": None, "id": 312}
     assert say(session, method="LIST_SUBSCRIPTIONS", id=4) == {"result": ["btcusdt@aggTrade", "btcusdt@bookTicker"], "id": 4}
+    assert say(session, method="UNSUBSCRIBE", params=["never@aggTrade"], id="d5a1eba7-58f1-4a68-b046-daa50f68edf2")["id"][:4] == "d5a1"
     assert session.answer('{"method":"SUBSCRIBE","params":["a@aggTrade"],"id":7}') == '{"result":null,"id":7}'
 
 
@@ -78,7 +81,7 @@ def test_properties():
         ("\xff", 3, None),
         ("[]", 2, None),
         ('{"id":1}', 2, None),
-        ('{"method":"SUBSCRIBE","params":["a@b"],"id":"x"}', 2, None),
+        ('{"method":"SUBSCRIBE","params":["a@b"],"id":"%s"}' % ("x" * 37), 2, None),
         ('{"method":"SUBSCRIBE","params":["a@b"],"id":-1}', 2, None),
         ('{"method":"SUBSCRIBE","params":["a@b"]}', 2, None),
         ('{"method":"ORDER","params":[],"id":9}', 2, 9),
