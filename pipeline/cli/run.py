@@ -31,6 +31,12 @@ _REPLAY = click.option(
 )
 _SPEED = click.option("--speed", type=float, default=1.0, show_default=True, help="Speed of the replay; inf for as fast as it goes.")
 _SHIFT = click.option("--shift", is_flag=True, help="Move the recording's times to now; they are kept otherwise.")
+_LEDGER = click.option(
+    "--ledger",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="PATH",
+    help="Write every trade that the simulated venue produces, as JSON lines; continued when the file is there.",
+)
 
 
 @click.command()
@@ -82,6 +88,7 @@ def warehouse(*, profile_name: str | None) -> None:
 @_REPLAY
 @_SPEED
 @_SHIFT
+@_LEDGER
 @click.option(
     "--truth", "tell_truth", is_flag=True, help="Print the pairs planted in the seeded market, with beta and half-life, and exit."
 )
@@ -93,6 +100,7 @@ def simulate(
     replay: tuple[Path, ...],
     speed: float,
     shift: bool,
+    ledger: Path | None,
     tell_truth: bool,
 ) -> None:
     """Be the venue, on this machine: a seeded market, or a recording."""
@@ -111,6 +119,7 @@ def simulate(
         replay=replay,
         speed=speed,
         shift_to_now=shift,
+        ledger=ledger,
     )
     run_until_stopped(lambda stop: serve(config, stop))
 

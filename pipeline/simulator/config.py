@@ -20,9 +20,10 @@ class SimulatorConfig:
         replay: recordings to play, merged by receive time; none plays the synthetic market.
         speed: how many times faster than recorded; infinity plays as fast as the clients read.
         shift_to_now: rewrite the recorded times so that the replay seems to happen now.
+        ledger: where to write every trade of the symbols that somebody has listened to; None writes nothing.
 
     Raises:
-        UsageError: when ``speed`` is not positive, or times are shifted at another speed than 1.
+        UsageError: when ``speed`` is not positive, times are shifted at another speed than 1, or a ledger of a replay is asked for.
     """
 
     host: str = "127.0.0.1"
@@ -31,6 +32,7 @@ class SimulatorConfig:
     replay: tuple[Path, ...] = ()
     speed: float = 1.0
     shift_to_now: bool = False
+    ledger: Path | None = None
 
     def __post_init__(self) -> None:
         if math.isnan(self.speed) or self.speed <= 0:
@@ -38,4 +40,7 @@ class SimulatorConfig:
             raise UsageError(msg)
         if self.shift_to_now and self.speed != 1:
             msg = f"times cannot be shifted to now at speed {self.speed:g}: they would outrun the clock; use speed 1 or keep the times"
+            raise UsageError(msg)
+        if self.ledger is not None and self.replay:
+            msg = "a replay has no ledger: the recording itself is the truth; leave out --ledger or --replay"
             raise UsageError(msg)

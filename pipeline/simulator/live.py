@@ -6,6 +6,7 @@ import asyncio
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import fields
+from typing import Protocol
 
 from pipeline.simulator import frames
 from pipeline.simulator.candles import INTERVALS, bucket_ms, from_trades, merged
@@ -14,7 +15,7 @@ from pipeline.simulator.history import SyntheticHistory
 from pipeline.simulator.hub import Hub
 from pipeline.simulator.quotes import Quotes, quotes
 from pipeline.simulator.streams import Stream, StreamKind, parse_stream
-from pipeline.simulator.trades import HOUR_MS, Tape, Trades
+from pipeline.simulator.trades import HOUR_MS, Tape, Trades, hour_of_id, ids_before
 from pipeline.simulator.universe import BY_SYMBOL, Instrument
 
 _TICK_S = 0.02
@@ -33,6 +34,25 @@ class TradeCursor:
         self.trades = tape.trades(symbol, self.hour)
         self._events: list[int] = self.trades.event_ms.tolist()
         self.index = bisect_right(self._events, now_ms)
+
+    @classmethod
+    def after(cls, tape: Tape, symbol: str, trade_id: int) -> TradeCursor:
+        """A place right behind an aggregate trade id."""
+        cursor = cls(tape, symbol, hour_of_id(symbol, trade_id + 1) * HOUR_MS)
+        cursor.index = int(cursor.trades.ids.searchsorted(trade_id, "right"))
+        return cursor
+
+    @property
+    def passed_id(self) -> int:
+        """The aggregate trade id before this place."""
+        return int(self.trades.ids[self.index - 1]) if self.index else ids_before(self._symbol, self.hour)[0]
+
+    def reload(self) -> None:
+        """Take note that trades ahead of this place have ceased to exist."""
+        passed = self.passed_id
+        self.trades = self._tape.trades(self._symbol, self.hour)
+        self._events = self.trades.event_ms.tolist()
+        self.index = int(self.trades.ids.searchsorted(passed, "right"))
 
     def advance(self, now_ms: int) -> list[Trades]:
         """Trades pushed since the last call."""
@@ -138,10 +158,23 @@ def _flat(open_ms: int, price: int) -> Candle:
     return Candle(open_ms, price, price, price, price, 0, 0, 0, 0, 0, -1, -1)
 
 
+class Witness(Protocol):
+    """Who is told of trades before anybody else hears of them."""
+
+    def follow(self, symbol: str, passed_id: int) -> None:
+        """The trades of a symbol are being heard, from the one after ``passed_id`` on; told again at every step."""
+
+    def witness(self, now_ms: int) -> None:
+        """Everything with a push time up to now is about to be sent."""
+
+
 class LiveFeed:
     """Feeds a hub from the tape. Nothing is made for a symbol that nobody hears."""
 
-    def __init__(self, tape: Tape, history: SyntheticHistory, hub: Hub, clock_ms: Callable[[], int]) -> None:
+    def __init__(
+        self, tape: Tape, history: SyntheticHistory, hub: Hub, clock_ms: Callable[[], int], witness: Witness | None = None
+    ) -> None:
+        self._witness = witness
         self._tape = tape
         self._history = history
         self._hub = hub
@@ -175,10 +208,26 @@ class LiveFeed:
         _forget(self._quotes, quoted)
         _forget(self._trades, traded)
         _forget(self._klines, {stream.name for stream in wanted})
+        for symbol in traded:
+            if symbol not in self._trades:
+                self._trades[symbol] = TradeCursor(self._tape, symbol, now_ms)
+        if self._witness is not None:
+            self._tell(self._witness, traded, now_ms)
         for symbol, stream in quoted.items():
             self._push_quotes(symbol, stream, now_ms)
         for symbol, streams in traded.items():
             self._push_trades(symbol, streams, now_ms)
+
+    def reload(self, symbol: str) -> None:
+        """Take note that trades of a symbol that were still to come have ceased to exist."""
+        if symbol in self._trades:
+            self._trades[symbol].reload()
+
+    def _tell(self, witness: Witness, traded: dict[str, list[Stream]], now_ms: int) -> None:
+        for symbol, streams in traded.items():
+            if any(stream.kind is not StreamKind.KLINE for stream in streams):
+                witness.follow(symbol, self._trades[symbol].passed_id)
+        witness.witness(now_ms)
 
     def _push_quotes(self, symbol: str, stream: Stream, now_ms: int) -> None:
         cursor = self._quotes.get(symbol)
@@ -190,9 +239,7 @@ class LiveFeed:
                 self._hub.deliver(stream.name, frame)
 
     def _push_trades(self, symbol: str, streams: list[Stream], now_ms: int) -> None:
-        cursor = self._trades.get(symbol)
-        if cursor is None:
-            cursor = self._trades[symbol] = TradeCursor(self._tape, symbol, now_ms)
+        cursor = self._trades[symbol]
         instrument = BY_SYMBOL[symbol].instrument
         for stream in streams:
             if stream.kind is StreamKind.KLINE and stream.name not in self._klines:

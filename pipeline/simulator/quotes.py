@@ -41,7 +41,7 @@ class Quotes:
 
 def quotes(tape: Tape, symbol: str, hour: int) -> Quotes:
     """All updates of an hour; none before the genesis."""
-    trades = tape.trades(symbol, hour)
+    trades = tape.made(symbol, hour)
     spec = BY_SYMBOL[symbol]
     draw = noise.key(tape.seed, "quote", symbol)
     at_trade = np.unique(trades.time_ms)

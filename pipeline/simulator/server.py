@@ -8,11 +8,10 @@ import http
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from email.utils import formatdate
-from typing import Any
 
-from websockets.asyncio.server import ServerConnection
+from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
 from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
@@ -21,13 +20,11 @@ from websockets.http11 import Request, Response
 from pipeline.errors import PortInUse
 from pipeline.simulator import archive
 from pipeline.simulator.config import SimulatorConfig
-from pipeline.simulator.history import History, SyntheticHistory
 from pipeline.simulator.hub import Hub
-from pipeline.simulator.live import LiveFeed
+from pipeline.simulator.market import open_market
 from pipeline.simulator.rest import Answer, Rest
 from pipeline.simulator.session import Session
 from pipeline.simulator.streams import parse_address
-from pipeline.simulator.trades import Tape
 
 _log = logging.getLogger(__name__)
 
@@ -60,32 +57,19 @@ async def serve(
     Raises:
         PortInUse: when the port is taken.
         RecordingError: when a recording cannot be read.
+        UsageError: when the ledger cannot be used.
+        RunError: when the ledger cannot be written any more.
     """
     hub = Hub()
-    history, feed = await _market(config, hub, clock_ms)
-    shell = _Shell(hub, Rest(history, wall_ms), archive.Archive(history))
+    market = await open_market(config, hub, clock_ms)
     try:
-        server = await serve_websocket(
-            shell.converse,
-            config.host,
-            config.port,
-            process_request=shell.process_request,
-            compression=None,
-            ping_interval=_PING_INTERVAL_S,
-            ping_timeout=_PING_TIMEOUT_S,
-            open_timeout=_SLOWEST_ANSWER_S,
-            close_timeout=1,
-            server_header=None,
-            logger=_quiet_logger(),
-        )
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        msg = f"port {config.port} of {config.host} is in use; stop what uses it or choose another simulator_port"
-        raise PortInUse(msg) from error
+        server = await _listen(_Shell(hub, Rest(market.history, wall_ms), archive.Archive(market.history)), config.host, config.port)
+    except BaseException:
+        market.close()
+        raise
     port = server.sockets[0].getsockname()[1]
     _log.info("simulator.listening", extra={"host": config.host, "port": port, "replay": len(config.replay)})
-    feeding = asyncio.create_task(feed(), name="simulator-feed")
+    feeding = asyncio.create_task(market.run(), name="simulator-feed")
     stopping = asyncio.create_task(stop.wait(), name="simulator-stop")
     try:
         if ready is not None:
@@ -98,21 +82,31 @@ async def serve(
         for task in (feeding, stopping):
             task.cancel()
         await asyncio.gather(feeding, stopping, return_exceptions=True)
+        market.close()
         server.close()
         await server.wait_closed()
 
 
-async def _market(
-    config: SimulatorConfig, hub: Hub, clock_ms: Callable[[], int]
-) -> tuple[History, Callable[[], Coroutine[Any, Any, None]]]:
-    if config.replay:
-        from pipeline.simulator.replay import open_replay  # noqa: PLC0415  decoders are not needed otherwise
-
-        replay = await open_replay(config, hub)
-        return replay.history, replay.run
-    tape = Tape(config.seed)
-    history = SyntheticHistory(tape, clock_ms)
-    return history, LiveFeed(tape, history, hub, clock_ms).run
+async def _listen(shell: _Shell, host: str, port: int) -> Server:
+    try:
+        return await serve_websocket(
+            shell.converse,
+            host,
+            port,
+            process_request=shell.process_request,
+            compression=None,
+            ping_interval=_PING_INTERVAL_S,
+            ping_timeout=_PING_TIMEOUT_S,
+            open_timeout=_SLOWEST_ANSWER_S,
+            close_timeout=1,
+            server_header=None,
+            logger=_quiet_logger(),
+        )
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        msg = f"port {port} of {host} is in use; stop what uses it or choose another simulator_port"
+        raise PortInUse(msg) from error
 
 
 class _Shell:

@@ -125,7 +125,10 @@ class Tape:
     def __init__(self, seed: int) -> None:
         self.seed = seed
         self.prices = Prices(seed)
-        self.trades = lru_cache(maxsize=64)(self._trades)
+        self.made = lru_cache(maxsize=64)(self._trades)
+        """Everything that the seed makes in an hour of a symbol."""
+        self.trades = self.made
+        """What of it exists; the same, unless ids are left out (``HoledTape``)."""
         self._activity = lru_cache(maxsize=128)(self._symbol_activity)
 
     def book(self, symbol: str, hour: int, inside_ms: Ints) -> Book:
