@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     correlation_window: int = Field(50, ge=3, le=10_000, description="Bars in the rolling correlation of one-bar log returns.")
     adf_significance: float = Field(0.05, gt=0, lt=1, description="Level at which a stationarity or cointegration verdict is given.")
     max_fill: int = Field(5, ge=0, le=1_000, description="Bars over which the last close of a silent leg is carried forward.")
+    halt_after_s: float = Field(
+        300.0, ge=1, description="Seconds between two trades with no id missing between them from which the gap ledger notes a halt."
+    )
     lateness_ms: int = Field(1_000, ge=0, le=600_000, description="How long after its end a bar waits for late trades to be complete.")
 
     trade_stream: TradeKind = Field(TradeKind.AGGREGATE, description="Trade stream of a profile: aggTrade or trade. One kind a profile.")
@@ -64,10 +67,16 @@ class Settings(BaseSettings):
     rest_url: str = Field("https://fapi.binance.com", description="REST base of the venue.")
     archive_url: str = Field("https://data.binance.vision", description="Base of the venue's archive of daily and monthly files.")
     reconnect_max_s: float = Field(30.0, gt=0, description="Longest pause between two connection attempts, in seconds.")
-    connection_hours: float = Field(23.0, gt=0, le=24, description="Planned life of a venue connection; the venue ends it after 24 h.")
+    connection_hours: float = Field(23.0, gt=0, le=23.9, description="Longest planned life of a connection; the venue ends it after 24 h.")
+    rotate_at: str | None = Field(
+        None, pattern=r"^([01]\d|2[0-3]):[0-5]\d$", description='Time of day (UTC, such as "04:30") at which connections are best replaced.'
+    )
     stale_after_s: float = Field(30.0, gt=0, description="Silence of a stream after which it is subscribed anew, in seconds.")
     simulator_seed: int = Field(7, ge=0, description="Seed of the simulated universe.")
 
+    journal: Literal["files", "redis"] = Field(
+        "files", description="Where the journal is kept: files of the profile, or Redis Streams at redis_url. Fixed when a profile begins."
+    )
     fsync_ms: int = Field(250, ge=1, le=60_000, description="Interval of the journal's group fsync: the most that a power cut can take.")
     segment_mb: int = Field(64, ge=1, le=4_096, description="Size at which a journal segment is sealed and compressed.")
     segment_minutes: int = Field(60, ge=1, le=1_440, description="Age at which a journal segment is sealed and compressed.")

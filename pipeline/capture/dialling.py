@@ -18,6 +18,9 @@ from pipeline.venues import Venue
 
 _OPEN_TIMEOUT_S = 10.0
 _CLOSE_TIMEOUT_S = 3.0
+_PING_EVERY_S = 20.0
+_PONG_WITHIN_S = 20.0
+"""A connection whose other end is gone without a word is noticed after the two together; the venue's own pings are answered by itself."""
 _MAX_FRAMES = 1 << 16
 """Frames that wait when the event loop is busy; beyond it the socket is not read, and TCP holds the venue back."""
 _MAX_BYTES = 4 << 20
@@ -43,6 +46,8 @@ async def dial(url: str, venue: Venue) -> ClientConnection:
             max_size=_MAX_BYTES,
             open_timeout=_OPEN_TIMEOUT_S,
             close_timeout=_CLOSE_TIMEOUT_S,
+            ping_interval=_PING_EVERY_S,
+            ping_timeout=_PONG_WITHIN_S,
             proxy=None if is_loopback(host) else True,
             ssl=tls_context() if secure else None,
         )

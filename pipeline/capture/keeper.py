@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import random
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from pipeline.capture.dialling import dial
 from pipeline.capture.intake import Intake
 from pipeline.capture.link import Link
-from pipeline.errors import VenueError
+from pipeline.errors import RateLimited, VenueError
 from pipeline.venues import Venue
+from pipeline.venues.admission import Admission
 from pipeline.venues.backoff import backoff, pause_s
+from pipeline.venues.rotation import rotate_after_s
 from pipeline.venues.session import Session
 from pipeline.venues.watchdog import Watchdog
 
@@ -32,18 +35,26 @@ _request_ids = itertools.count(1)
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How connections are kept: longest pause between attempts, silence that is too long, and planned life; in seconds."""
+    """How connections are kept: longest pause between attempts, silence that is too long, and planned life; in seconds.
+
+    ``rotate_at_s`` is the time of day, in seconds after midnight UTC, at which connections are best replaced; None: whenever.
+    """
 
     reconnect_max_s: float
     stale_after_s: float
     life_s: float
+    rotate_at_s: float | None = None
 
 
 class Keeper:
     """One place in the pool: at any time one connection, or two while one takes over from the other."""
 
-    def __init__(self, route: str, url: str, venue: Venue, intake: Intake, policy: Policy) -> None:
+    def __init__(
+        self, route: str, url: str, venue: Venue, intake: Intake, policy: Policy, *, admission: Admission | None = None, place: int = 0
+    ) -> None:
         self.route = route
+        self._admission = admission or Admission()
+        self._place = place
         self.streams: tuple[str, ...] = ()
         self.reconnects = 0
         self._since_ns = time.time_ns()
@@ -136,9 +147,12 @@ class Keeper:
 
     async def _connect(self) -> Link:
         while True:
+            await self._admitted()
             try:
                 socket = await dial(self._url, self._venue)
             except VenueError as error:
+                if isinstance(error, RateLimited):
+                    self._admission.hold(time.monotonic(), error.retry_after_s)
                 pause = pause_s(error, self._delays)
                 self._say_unreachable(error, pause)
                 await asyncio.sleep(pause)
@@ -150,11 +164,21 @@ class Keeper:
                 request_ids=_request_ids,
                 watchdog=self._watchdog,
                 now=time.monotonic(),
-                rotate_after_s=self._policy.life_s,
+                rotate_after_s=rotate_after_s(time.time(), life_s=self._policy.life_s, at_s=self._policy.rotate_at_s, place=self._place),
             )
             link = Link(socket, self.route, self._venue, self._intake, session)
             self._links.append(link)
             return link
+
+    async def _admitted(self) -> None:
+        """Wait until this address may connect; the attempt is counted."""
+        said = False
+        while (wait_s := self._admission.wait_s(time.monotonic())) > 0:
+            if not said:
+                _log.warning("waiting before connecting", extra={"route": self.route, "wait_s": round(wait_s, 1)})
+                said = True
+            await asyncio.sleep(wait_s + random.random())  # noqa: S311 -- jitter: what waited together shall not come back together
+        self._admission.attempt(time.monotonic())
 
     def _say_unreachable(self, error: VenueError, pause: float) -> None:
         self._failures += 1

@@ -9,18 +9,29 @@ from pipeline.capture.intake import Intake
 from pipeline.capture.keeper import Keeper, Policy
 from pipeline.errors import SettingsError
 from pipeline.venues import Venue
+from pipeline.venues.admission import Admission
 from pipeline.venues.session import Plan, plan_connections
 
 
 class Pool:
     """At least one connection for each route of the venue that has streams, and as many as their number needs."""
 
-    def __init__(self, urls: Mapping[str, str], venue: Venue, intake: Intake, policy: Policy, *, tasks: asyncio.TaskGroup) -> None:
+    def __init__(
+        self,
+        urls: Mapping[str, str],
+        venue: Venue,
+        intake: Intake,
+        policy: Policy,
+        *,
+        tasks: asyncio.TaskGroup,
+        admission: Admission | None = None,
+    ) -> None:
         self._urls = urls
         self._venue = venue
         self._intake = intake
         self._policy = policy
         self._tasks = tasks
+        self._admission = admission or Admission()
         self._plans: tuple[Plan, ...] = ()
         self._keepers: dict[int, Keeper] = {}  # by the place of its plan
         self._running: dict[Keeper, asyncio.Task[None]] = {}
@@ -53,7 +64,7 @@ class Pool:
         for place, plan in enumerate(plans):
             keeper = self._keepers.get(place)
             if keeper is None and plan.streams:
-                keeper = self._keepers[place] = Keeper(plan.route, self._urls[plan.route], self._venue, self._intake, self._policy)
+                keeper = self._keepers[place] = self._keeper(place, plan.route)
                 keeper.want(plan.streams)
                 self._running[keeper] = self._tasks.create_task(keeper.run())
             elif keeper is not None and not plan.streams:
@@ -61,6 +72,9 @@ class Pool:
                 self._running.pop(self._keepers.pop(place)).cancel()
             elif keeper is not None and plan.streams != keeper.streams:
                 keeper.want(plan.streams)
+
+    def _keeper(self, place: int, route: str) -> Keeper:
+        return Keeper(route, self._urls[route], self._venue, self._intake, self._policy, admission=self._admission, place=place)
 
     async def close(self) -> None:
         """Close every connection."""

@@ -17,6 +17,8 @@ from pipeline.journal import Writer, open_journal
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.venues import Venue, venue
+from pipeline.venues.admission import Admission
+from pipeline.venues.rotation import time_of_day_s
 
 SOURCE = "capture"
 
@@ -49,12 +51,14 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
 async def _capture(profile: Profile, settings: Settings, stop: asyncio.Event, writer: Writer, exchange: Venue) -> None:
     intake = Intake(writer, exchange)
     committer = Committer(writer, intake, settings.fsync_ms / 1_000)
-    policy = Policy(settings.reconnect_max_s, settings.stale_after_s, settings.connection_hours * 3_600)
-    venue_clock = VenueClock(settings.rest_url, exchange)
+    rotate_at_s = None if settings.rotate_at is None else time_of_day_s(settings.rotate_at)
+    policy = Policy(settings.reconnect_max_s, settings.stale_after_s, settings.connection_hours * 3_600, rotate_at_s)
+    admission = Admission()
+    venue_clock = VenueClock(settings.rest_url, exchange, admission=admission)
     urls = {"market": settings.ws_market_url + "/stream", "public": settings.ws_public_url + "/stream"}
 
     async with asyncio.TaskGroup() as tasks:
-        pool = Pool(urls, exchange, intake, policy, tasks=tasks)
+        pool = Pool(urls, exchange, intake, policy, tasks=tasks, admission=admission)
 
         def follow(symbols: tuple[str, ...]) -> None:
             streams = [exchange.trade_stream(symbol, profile.trade_stream) for symbol in symbols]

@@ -15,6 +15,7 @@ from pipeline.capture.dialling import is_loopback, tls_context
 from pipeline.errors import MalformedMessage, RateLimited, VenueError, VenueUnavailable
 from pipeline.model.event import ClockOffset
 from pipeline.venues import Venue
+from pipeline.venues.admission import Admission
 
 _log = logging.getLogger(__name__)
 
@@ -33,8 +34,11 @@ _MOST_BYTES = 1 << 16
 class VenueClock:
     """Asks for the venue's time in a thread, now and then; a failure harms nothing and is said rarely."""
 
-    def __init__(self, rest_url: str, venue: Venue, *, every_s: float = _EVERY_S, again_s: float = _AGAIN_S) -> None:
+    def __init__(
+        self, rest_url: str, venue: Venue, *, admission: Admission | None = None, every_s: float = _EVERY_S, again_s: float = _AGAIN_S
+    ) -> None:
         self._rest_url = rest_url
+        self._admission = admission or Admission()
         self._venue = venue
         self._every_s = every_s
         self._again_s = again_s
@@ -45,12 +49,17 @@ class VenueClock:
         """Measure for ever, until cancelled."""
         pause_s = self._again_s
         while True:
+            if (held_s := self._admission.held_s(time.monotonic())) > 0:  # a ban is for the whole address
+                await asyncio.sleep(held_s)
+                continue
             try:
                 self.offset = await asyncio.to_thread(measure, self._rest_url, self._venue)
             except (VenueError, MalformedMessage) as error:
                 self._failed(error)
+                if isinstance(error, RateLimited):
+                    self._admission.hold(time.monotonic(), error.retry_after_s)
                 pause_s = min(2 * pause_s, self._every_s)
-                await asyncio.sleep(max(pause_s, error.retry_after_s) if isinstance(error, RateLimited) else pause_s)
+                await asyncio.sleep(pause_s)
             else:
                 self._said_at = None
                 pause_s = self._again_s

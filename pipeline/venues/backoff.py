@@ -7,11 +7,14 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from pipeline.errors import RateLimited, VenueUnavailable, WarehouseUnavailable
+from pipeline.errors import RateLimited, RegionBlocked, VenueUnavailable, WarehouseUnavailable
 
 _FATAL_ERRNO: Final = frozenset(
     {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.EMFILE, errno.ENFILE}
 )
+
+BLOCKED_S: Final = 300.0
+"""Pause after 403 or 451: somebody has to act, and asking often makes a refusal longer."""
 
 
 def backoff(*, base_s: float = 0.5, max_s: float = 30.0, jitter: Callable[[], float] = random.random) -> Iterator[float]:
@@ -40,6 +43,8 @@ def is_retryable(error: BaseException) -> bool:
 
 
 def pause_s(error: BaseException, delays: Iterator[float]) -> float:
-    """Seconds to wait after ``error``: the next backoff delay, and never less than the venue asked for."""
+    """Seconds to wait after ``error``: the next backoff delay, never less than the venue asked for, and long where it refuses us."""
     delay = next(delays)
-    return max(delay, error.retry_after_s) if isinstance(error, RateLimited) else delay
+    if isinstance(error, RateLimited):
+        return error.retry_after_s + delay  # the jitter comes on top: not everybody at the same moment
+    return BLOCKED_S + delay if isinstance(error, RegionBlocked) else delay

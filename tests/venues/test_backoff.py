@@ -32,8 +32,13 @@ def test_a_seed_repeats_its_pauses():
     assert len(set(first)) == 9
 
 
+def test_a_refusal_is_not_answered_with_insistence():
+    assert pause_s(RegionBlocked("451"), backoff(jitter=lambda: 0.0)) >= 300
+
+
 def test_the_venue_can_ask_for_more_but_not_for_less():
-    assert pause_s(RateLimited("slow down", retry_after_s=17), backoff(jitter=lambda: 1.0)) == 17
+    assert pause_s(RateLimited("slow down", retry_after_s=17), backoff(jitter=lambda: 0.0)) == 17
+    assert pause_s(RateLimited("slow down", retry_after_s=17), backoff(jitter=lambda: 1.0)) == 17.5
     assert pause_s(RateLimited("slow down", retry_after_s=0), backoff(jitter=lambda: 1.0)) == 0.5
     assert pause_s(VenueUnavailable("away"), backoff(jitter=lambda: 1.0)) == 0.5
 
