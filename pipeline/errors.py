@@ -26,7 +26,9 @@
     │   ├── WarehouseBusy          another process holds the database file
     │   └── StatementRefused       SQL that this role may not run
     ├── JournalError               the journal cannot be written or read
-    │   └── DiskFull               no room for the journal
+    │   ├── DiskFull               no room for the journal
+    │   ├── JournalUnavailable     the server that keeps it does not answer: worth trying again
+    │   └── WriterFenced           another process has become the writer: this one has to stop
     ├── NotifyError                an alert event was not delivered; carries `retryable` and `retry_after_s`
     └── RunError                   a process of the platform could not be started or supervised
         ├── PortInUse              a port that the platform needs is taken
@@ -152,6 +154,14 @@ class JournalError(SpreadwatchError):
 
 class DiskFull(JournalError):
     """There is no room for the journal."""
+
+
+class JournalUnavailable(JournalError):
+    """The server that keeps the journal does not answer; worth trying again."""
+
+
+class WriterFenced(JournalError):
+    """Another process has become the writer of this source; trying again does not help."""
 
 
 class NotifyError(SpreadwatchError):

@@ -7,13 +7,15 @@
         LOCK                                          held by the one writer
 
 Sources are ``capture`` (live), ``control`` (what the warehouse was asked for), ``ingest``, ``repair`` and ``backfill``.
+The same journal may lie in Redis Streams instead (``redis_streams``); ``open_journal`` is the door to either.
 """
 
 from __future__ import annotations
 
-from pipeline.journal.files import FileJournal, open_journal
+from pipeline.journal.files import FileJournal
 from pipeline.journal.head import durable
 from pipeline.journal.interface import Journal, Reader, Writer
+from pipeline.journal.opening import open_journal, written_file
 from pipeline.journal.position import START, Position
 from pipeline.journal.reader import JournalReader, sources
 from pipeline.journal.recording import merge_recordings, read_recording
@@ -35,4 +37,5 @@ __all__ = [
     "open_journal",
     "read_recording",
     "sources",
+    "written_file",
 ]

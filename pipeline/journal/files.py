@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
 from pathlib import Path
 
 from pipeline.journal.reader import JournalReader, sources
 from pipeline.journal.writer import JournalWriter
-from pipeline.profile import Profile
-from pipeline.settings import Settings
 
 
 class FileJournal:
@@ -37,12 +37,18 @@ class FileJournal:
         """Open a source for reading; it need not exist yet."""
         return JournalReader(self.root / source)
 
+    def stored_bytes(self, source: str) -> int:
+        """Bytes of the source's files."""
+        total = 0
+        for path in (self.root / source).glob("*"):
+            with contextlib.suppress(FileNotFoundError):  # sealed or pruned at this moment
+                total += path.stat().st_size
+        return total
 
-def open_journal(profile: Profile, settings: Settings) -> FileJournal:
-    """The journal of a profile, as the settings want it."""
-    return FileJournal(
-        profile.journal,
-        fsync_s=settings.fsync_ms / 1_000,
-        segment_bytes=settings.segment_mb << 20,
-        segment_seconds=settings.segment_minutes * 60,
-    )
+    def drop(self) -> None:
+        """Remove every source, for good."""
+        for source in self.sources():
+            shutil.rmtree(self.root / source)
+
+    def close(self) -> None:
+        """Nothing is held open."""

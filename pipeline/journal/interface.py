@@ -1,4 +1,4 @@
-r"""What the rest of the platform needs of a journal; files are the first implementation, Redis Streams can be the second.
+r"""What the rest of the platform needs of a journal: files, or Redis Streams.
 
 A journal is a set of named sources. A source has one writer and any number of readers, and is a
 sequence of lines ``<recv_ns> <raw json>\n``. A reader sees durable lines only.
@@ -6,14 +6,17 @@ sequence of lines ``<recv_ns> <raw json>\n``. A reader sees durable lines only.
 
 from __future__ import annotations
 
-from typing import Protocol, runtime_checkable
+from types import TracebackType
+from typing import Protocol, Self, runtime_checkable
 
 from pipeline.journal.position import Position
+
+MAX_BYTES = 32 << 20
 
 
 @runtime_checkable
 class Writer(Protocol):
-    """The one writer of a source."""
+    """The one writer of a source; a context manager that closes itself."""
 
     @property
     def buffered_bytes(self) -> int:
@@ -31,13 +34,20 @@ class Writer(Protocol):
     def close(self) -> None:
         """Commit and release the source."""
 
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+
 
 @runtime_checkable
 class Reader(Protocol):
-    """One reader of a source; where it stands is the caller's to keep."""
+    """One reader of a source; where it stands is the caller's to keep. A context manager that closes itself."""
 
-    def read(self, position: Position, max_lines: int) -> tuple[bytes, Position]:
-        """Whole durable lines from ``position`` on, at most ``max_lines``, and the position behind them."""
+    def read(self, position: Position, max_lines: int, *, max_bytes: int = MAX_BYTES) -> tuple[bytes, Position]:
+        """Whole durable lines of one segment from ``position`` on, and the position behind them.
+
+        At most ``max_lines`` lines and ``max_bytes`` bytes, but one line at least; empty when nothing more is durable.
+        """
 
     def durable(self) -> Position:
         """How far the source is durable."""
@@ -46,10 +56,14 @@ class Reader(Protocol):
         """Durable bytes behind ``position``."""
 
     def prune(self, older_than_ns: int, up_to: Position) -> int:
-        """Drop old segments that lie wholly before ``up_to``; how many."""
+        """Drop segments last written before ``older_than_ns`` that lie wholly before ``up_to``; how many."""
 
     def close(self) -> None:
         """Release what the reader holds open."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
 
 
 @runtime_checkable
@@ -64,3 +78,12 @@ class Journal(Protocol):
 
     def reader(self, source: str) -> Reader:
         """Open a source for reading; it need not exist yet."""
+
+    def stored_bytes(self, source: str) -> int:
+        """Bytes that a source takes where it is kept, compressed."""
+
+    def drop(self) -> None:
+        """Remove every source, for good."""
+
+    def close(self) -> None:
+        """Release what the journal itself holds open; its writers and readers have their own."""

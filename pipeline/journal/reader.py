@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import Self
 
 from pipeline.journal.head import HEAD, durable
+from pipeline.journal.interface import MAX_BYTES
 from pipeline.journal.position import Position
 from pipeline.journal.segment import Segment, SegmentFile, list_segments, open_segment
 
@@ -15,7 +16,6 @@ _log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
 _SHORT = 256
-MAX_BYTES = 32 << 20
 
 
 class JournalReader:

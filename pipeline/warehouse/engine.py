@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Collection
 
-from pipeline.journal import JournalReader, Position, Writer, open_journal, sources
+from pipeline.journal import Position, Reader, Writer, open_journal
 from pipeline.model.pair import Pair
 from pipeline.model.universe import PairSpec, Universe
 from pipeline.profile import Profile, publish_universe, read_universe
@@ -51,8 +51,9 @@ class Engine:
         self._orders = OrderDesk(Archiver(connection, profile), self._lander.archive_changed)
         self._controls = Controls(self._live, self._lander, self._signals, self._alerts, self._first_universe())
         self._alerts.set_universe(self._controls.universe)
-        self._control: Writer = open_journal(profile, settings).writer(CONTROL)
-        self._readers: dict[str, JournalReader] = {}
+        self._journal = open_journal(profile, settings)
+        self._control: Writer = self._journal.writer(CONTROL)
+        self._readers: dict[str, Reader] = {}
         self._due = dict.fromkeys(("sources", "requests", "models", "orders", "prune"), 0.0)
         publish_universe(profile, self._controls.universe)
 
@@ -62,6 +63,7 @@ class Engine:
         self._control.close()
         for reader in self._readers.values():
             reader.close()
+        self._journal.close()
 
     @property
     def universe(self) -> Universe:
@@ -101,7 +103,7 @@ class Engine:
 
     # ------------------------------------------------------------------
 
-    def _land(self, source: str, reader: JournalReader) -> bool:
+    def _land(self, source: str, reader: Reader) -> bool:
         block, position = reader.read(self._lander.position(source), self._settings.batch_max_lines)
         if not block:
             return False
@@ -128,9 +130,9 @@ class Engine:
             publish_universe(self._profile, self._controls.universe)
 
     def _find_sources(self) -> None:
-        for source in sources(self._profile.journal):
+        for source in self._journal.sources():
             if source not in self._readers:
-                self._readers[source] = JournalReader(self._profile.journal / source)
+                self._readers[source] = self._journal.reader(source)
 
     def take_requests(self) -> None:
         """Write the requests that wait into the journal; they are applied when it is landed."""
