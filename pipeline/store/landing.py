@@ -110,6 +110,11 @@ class LandingStore:
         """The connection, for the other stores that write in the same transaction."""
         return self._connection
 
+    @property
+    def archive(self) -> Path:
+        """The profile's directory of Parquet files."""
+        return self._archive
+
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Everything inside commits together, or nothing does."""

@@ -27,7 +27,7 @@ _SPAN = f"""
     SELECT min(ts) AS first_ts, max(ts) AS last_ts, count(*) AS bars, count(*) FILTER (complete) AS complete_bars,
            count(*) FILTER (source = 'kline') AS kline_bars,
            (SELECT count(*) FROM gaps WHERE symbol = $symbol AND state = 'open') AS open_gaps,
-           (SELECT count(*) FROM gaps WHERE symbol = $symbol) AS gaps
+           (SELECT count(*) FROM gaps WHERE symbol = $symbol AND first_missing <= last_missing) AS gaps
     FROM ({bars_query("symbol = $symbol AND timeframe = $timeframe")})
 """  # noqa: S608  constant text
 

@@ -102,7 +102,7 @@ _KLINES = f"""
         FROM klines k JOIN bars_resampled o ON o.symbol = k.symbol AND o.timeframe = k.timeframe AND o.ts = k.ts JOIN firsts f ON f.symbol = o.symbol
         WHERE k.timeframe = $timeframe AND k.closed AND o.complete AND o.ts > f.first_ts AND k.symbol IN (SELECT unnest($symbols))
           AND (k.fetched_at >= $fetched OR k.ts >= $start)
-          AND NOT EXISTS (SELECT 1 FROM gaps g WHERE g.symbol = o.symbol AND g.state <> 'refilled'
+          AND NOT EXISTS (SELECT 1 FROM gaps g WHERE g.symbol = o.symbol AND g.state <> 'refilled' AND g.first_missing <= g.last_missing
                           AND g.from_time < o.ts + to_seconds($seconds) AND g.to_time >= o.ts)
           AND NOT EXISTS (SELECT 1 FROM dirty_marks m WHERE m.symbol = o.symbol AND m.bucket >= o.ts AND m.bucket < o.ts + to_seconds($seconds)
                           AND m.commit_no > (SELECT coalesce(max(commit_no), 0) FROM resample_cursors WHERE timeframe = $timeframe))

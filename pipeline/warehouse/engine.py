@@ -42,7 +42,7 @@ class Engine:
         self._landing = LandingStore(connection, profile.archive)
         self._live = LiveStore(connection)
         self._landing.set_timeframes(settings.parsed_timeframes)
-        self._lander = Lander(self._landing, profile, venue(), lateness_ms=settings.lateness_ms)
+        self._lander = Lander(self._landing, profile, venue(), lateness_ms=settings.lateness_ms, halt_after_s=settings.halt_after_s)
         inside = OpenTransaction(connection)
         windows = SignalWindows(settings.zscore_window, settings.correlation_window, settings.max_fill)
         frames = settings.parsed_timeframes

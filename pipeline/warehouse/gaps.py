@@ -35,7 +35,7 @@ class GapLedger:
         self.coverage = coverage
         self._gaps: dict[str, dict[str, tuple[Gap, str]]] = {}
         for gap, state in known:
-            if state != REFILLED:
+            if state != REFILLED and gap.first_missing <= gap.last_missing:  # a halt has no ids to fill
                 self._gaps.setdefault(gap.symbol, {})[gap.gap_id] = (gap, state)
 
     def land(self, symbol: str, ids: NDArray[np.int64]) -> list[GapChange]:

@@ -16,9 +16,11 @@ from pipeline.model.coverage import Coverage
 from pipeline.model.event import Clock, End, Own, TradeKind
 from pipeline.profile import Kind, Profile
 from pipeline.store.archiving import ARCHIVED, EXPIRED
+from pipeline.store.halts import HaltStore
 from pipeline.store.landing import ArchivedDay, JournalClock, LandingStore, Offset
 from pipeline.venues import Batch, QuoteColumns, TradeColumns, Venue
 from pipeline.warehouse.gaps import OPEN, GapChange, GapLedger
+from pipeline.warehouse.halts import HaltWatch
 from pipeline.warehouse.health import StreamWatch
 
 CAPTURE = "capture"
@@ -76,6 +78,7 @@ class _Ledger:
     """What the warehouse remembers between batches; replaced only when a transaction has committed."""
 
     gaps: GapLedger
+    halts: HaltWatch
     last_quotes: dict[str, int]
     offsets: dict[str, Offset]
     archived: dict[ArchivedDay, str]
@@ -98,8 +101,10 @@ class Lander:
     rollback. What is remembered between batches (coverage, gaps, clock) is reread after ``forget``.
     """
 
-    def __init__(self, store: LandingStore, profile: Profile, venue: Venue, *, lateness_ms: int) -> None:
+    def __init__(self, store: LandingStore, profile: Profile, venue: Venue, *, lateness_ms: int, halt_after_s: float) -> None:
         self._store = store
+        self._halts = HaltStore(store.connection, store.archive)
+        self._halt_after_ms = round(halt_after_s * 1_000)
         self._recorded = profile.kind is Kind.RECORDED
         self._kind = profile.trade_stream
         self._venue = venue
@@ -141,6 +146,7 @@ class Lander:
         trades = batch.trades if usable.all() else batch.trades.take(usable)
         trades = self._readable(("ticks", "bars_1s"), self._new_trades(self._not_expired(trades, counts), counts), counts)
         changes = self._cover(trades)
+        self._note_halts(source, trades, now_us)
         # Everything that is computed anew from a day's rows needs all of them.
         self._thaw(("ticks", "bars_1s"), trades.symbols.codes, trades.symbols.names, trades.event_time_ms)
         self._add_ticks(trades, source)
@@ -213,6 +219,15 @@ class Lander:
         if changed:
             self._store.set_coverage(changed)
         return changes
+
+    def _note_halts(self, source: str, trades: TradeColumns, now_us: int) -> None:
+        """Enter silences of the venue that end with these trades, or that they are found to begin."""
+        if source == UPLOAD:
+            return  # a file's ids may be its line numbers, and its silences nights
+        symbols = trades.symbols
+        halts = self._ledger.halts.land(symbols.names, symbols.codes, trades.trade_id, trades.event_time_ms, self._ledger.gaps.coverage)
+        if halts:
+            self._halts.add(halts, now_us)
 
     def _not_expired(self, trades: TradeColumns, counts: Counter[str]) -> TradeColumns:
         """Without the trades of days that were removed for good: a bar made of them alone would be wrong."""
@@ -377,7 +392,8 @@ class Lander:
 
     def _read_ledger(self) -> _Ledger:
         gaps = GapLedger(self._store.coverage(), self._store.known_gaps())
-        return _Ledger(gaps, self._store.last_quotes(), self._store.offsets(), self._store.archived(), self._store.clock())
+        halts = HaltWatch(self._halt_after_ms, self._halts.trade_times)
+        return _Ledger(gaps, halts, self._store.last_quotes(), self._store.offsets(), self._store.archived(), self._store.clock())
 
 
 def _counts(batch: Batch) -> Counter[str]:

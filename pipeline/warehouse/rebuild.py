@@ -70,7 +70,7 @@ def rebuild(profile: Profile, settings: Settings, progress: Progress) -> Rebuilt
 def _land(profile: Profile, settings: Settings, store: RebuildStore, progress: Progress) -> int:
     """Land what the journal has, as far as it had been landed."""
     landing = LandingStore(store.connection, profile.archive)
-    lander = Lander(landing, profile, venue(), lateness_ms=settings.lateness_ms)
+    lander = Lander(landing, profile, venue(), lateness_ms=settings.lateness_ms, halt_after_s=settings.halt_after_s)
     lines = 0
     targets = store.targets()
     for source in sources(profile.journal):
