@@ -28,6 +28,7 @@ class Session:
         self.path = socket.request.path
         self.streams = set()
         self.commands = []
+        self.times = []  # of the commands
         self.sent = 0
 
 
@@ -45,6 +46,8 @@ class ScriptedVenue:
         self.ahead_ms = 0  # how far the venue's clock is ahead of ours
         self.time_status = None  # answer to the question for it
         self.asked = Counter()  # requests by path
+        self.handshakes = []  # when connections were asked for, accepted or not
+        self.silent_about = set()  # sessions by number whose commands are never answered
         self.refuse_subscriptions = False
         self.period_s = 0.005
         self.sent = defaultdict(list)
@@ -67,6 +70,7 @@ class ScriptedVenue:
                 return self._answer(connection, self.time_status, "no\n")
             return self._answer(connection, 200, json.dumps({"serverTime": time.time_ns() // 1_000_000 + self.ahead_ms}))
         assert request.path in ("/market/stream", "/public/stream"), request.path
+        self.handshakes.append(time.monotonic())
         return None if self.status is None else self._answer(connection, self.status, "no\n")
 
     def _answer(self, connection, status, text):
@@ -81,11 +85,13 @@ class ScriptedVenue:
             self.deaf_sessions -= 1
             self._deaf.add(session)
         self.sessions.append(session)
+        number = len(self.ever)
         self.ever.append(session)
         try:
             async for text in socket:
                 command = json.loads(text)
                 session.commands.append(command)
+                session.times.append(time.monotonic())
                 if self.refuse_subscriptions:
                     await socket.send(json.dumps({"error": {"code": 2, "msg": "Invalid request"}, "id": command["id"]}))
                     continue
@@ -93,7 +99,8 @@ class ScriptedVenue:
                     session.streams.update(command["params"])
                 else:
                     session.streams.difference_update(command["params"])
-                await socket.send(json.dumps({"result": None, "id": command["id"]}))
+                if number not in self.silent_about:
+                    await socket.send(json.dumps({"result": None, "id": command["id"]}))
         except ConnectionClosed:
             pass
         finally:
@@ -120,6 +127,11 @@ class ScriptedVenue:
                 "m": False,
             }
         return json.dumps({"stream": stream, "data": data}, separators=(",", ":"))
+
+    def freeze(self, session):
+        """From now on this connection is half open: nothing is read, answered or sent, and nobody says so."""
+        self._deaf.add(session)
+        session.socket.transport.pause_reading()
 
     async def _deliver(self):
         while True:
