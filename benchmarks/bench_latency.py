@@ -38,17 +38,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Print latencies, CPU shares and what arrived."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=20.0, help="how long is measured")
-    parser.add_argument("--rate", type=int, default=10_000, help="messages a second")
+    parser.add_argument("--rates", type=int, nargs="+", default=[1_000, 10_000, 50_000], help="messages a second, one run each")
     chosen = parser.parse_args(argv)
 
-    title = f"Wire to reader: {chosen.rate:,} msg/s of {len(SYMBOLS)} symbols for {chosen.seconds:g} s, default settings"
+    title = f"Wire to reader: {len(SYMBOLS)} symbols for {chosen.seconds:g} s, default settings"
     table = Table(title, machine_line("duckdb", "websockets"))
     table.begin()
     # Asked to end from outside, we leave as from an error: through the blocks that end our processes.
     before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     try:
-        with tempfile.TemporaryDirectory(prefix="bench-latency-") as directory, ExitStack() as processes:
-            _report(table, _measured(Path(directory), processes, chosen.rate, chosen.seconds), chosen.rate)
+        for rate in chosen.rates:
+            with tempfile.TemporaryDirectory(prefix="bench-latency-") as directory, ExitStack() as processes:
+                _report(table, _measured(Path(directory), processes, rate, chosen.seconds), rate)
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -135,9 +136,8 @@ def _measured(directory: Path, processes: ExitStack, rate: int, wanted_s: float)
 
 def _report(table: Table, found: Measured, rate: int) -> None:
     p50, p99, worst = (float(np.percentile(found.latencies_ms, share)) / 1e3 for share in (50, 99, 100))
-    table.row("pushed by the venue -> seen by a reader, p50", p50)
-    table.row("pushed by the venue -> seen by a reader, p99", p99)
-    table.row("pushed by the venue -> seen by a reader, max", worst)
+    for share, latency_s in (("p50", p50), ("p99", p99), ("max", worst)):
+        table.row(f"{rate:,} msg/s: pushed -> seen by a reader, {share}", latency_s)
     for name, used_s in found.cpu_s.items():
         each = seconds(used_s / found.measured) if found.measured else "-"
         table.note(f"CPU of {name}: {used_s / found.measured_s:.0%} of a core, {each} a message")

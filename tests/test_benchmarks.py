@@ -18,7 +18,8 @@ SMALL = {
     "bench_statistics": "--bars 200 --rolling-bars 2000 --symbols 8 --sampled-pairs 3 --runs 1 --no-compile",
     "bench_resample": "--ticks 4000 --runs 1",
     "bench_landing": "--lines 11000 --rows 20 --runs 1",
-    "bench_latency": "--seconds 1 --rate 200",
+    "bench_latency": "--seconds 1 --rates 200",
+    "bench_capture": "--messages 4000 --rate 2000 --seconds 1 --runs 1 --no-peers",
     "bench_flow_run": "--runs 1",
 }
 
@@ -69,10 +70,19 @@ def test_backfill_by_rest_and_from_files_beside_pandas(run: Run) -> None:
 
 
 @pytest.mark.slow
+def test_capture_beside_the_bare_library(run: Run) -> None:
+    before = set(psutil.Process().children(recursive=True))
+    printed = run("bench_capture")
+    assert re.search(r"^received and durable +[\d,]+ msg/s .* msg/s +[\d.]+x$", printed, re.MULTILINE)
+    assert "steady 2,000 msg/s for 1 s" in printed
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
+@pytest.mark.slow
 def test_latency_of_real_processes_that_all_end(run: Run) -> None:
     before = set(psutil.Process().children(recursive=True))
     printed = run("bench_latency")
-    assert re.search(r"^pushed by the venue -> seen by a reader, p99 +[\d.]+ (?:ms|s)$", printed, re.MULTILINE)
+    assert re.search(r"^200 msg/s: pushed -> seen by a reader, p99 +[\d.]+ (?:ms|s)$", printed, re.MULTILINE)
     sent, landed = re.findall(r"sent ([\d,]+), landed ([\d,]+), gaps 0", printed)[0]
     assert sent == landed
     assert set(psutil.Process().children(recursive=True)) <= before
