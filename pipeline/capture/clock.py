@@ -18,9 +18,9 @@ def clock_line(pool: Pool, intake: Intake, committer: Committer, offset: ClockOf
     """The JSON of a clock line.
 
     ``connected`` is true when every connection is open. ``n`` counts messages since capture started, ``last_ns`` is null before
-    the first. ``buffered`` is how many bytes wait for the journal. ``clock`` is there once the venue's clock has been measured.
-    ``journal`` is there while the journal cannot be written: why. ``lost`` is there when messages could not be kept for want of
-    room: how many, and between which times.
+    the first. ``buffered`` is how many bytes wait for the journal, ``waiting`` how many frames wait to be taken. ``clock`` is there
+    once the venue's clock has been measured. ``journal`` is there while the journal cannot be written: why. ``lost`` is there when
+    messages could not be kept for want of room: how many, and between which times.
     """
     conns = [
         {"route": keeper.route, "state": "open" if keeper.open else "down", "since_ns": keeper.since_ns, "streams": len(keeper.streams)}
@@ -33,6 +33,7 @@ def clock_line(pool: Pool, intake: Intake, committer: Committer, offset: ClockOf
         "reconnects": pool.reconnects,
         "conns": conns,
         "buffered": intake.buffered_bytes,
+        "waiting": pool.waiting,
     }
     if offset is not None:
         line["clock"] = {"offset_ms": round(offset.offset_ms, 3), "rtt_ms": round(offset.rtt_ms, 3), "at_ns": offset.at_ns}

@@ -79,6 +79,11 @@ class Keeper:
         return self._current is not None and not self._current.closed
 
     @property
+    def waiting(self) -> int:
+        """Frames that have been received and not yet been taken."""
+        return sum(link.waiting for link in self._links)
+
+    @property
     def since_ns(self) -> int:
         """Since when the connection has been open, or down."""
         lost_ns = self._current.closed_ns if self._current is not None else None

@@ -58,6 +58,11 @@ class Link:
         """Whether the venue has confirmed every stream, and this connection has delivered."""
         return self.messages > 0 and self._session.live
 
+    @property
+    def waiting(self) -> int:
+        """Frames received and not yet taken, because the event loop is busy."""
+        return len(self._socket.recv_messages.frames)
+
     def want(self, streams: Iterable[str]) -> None:
         """Carry exactly these streams."""
         self._session.want(streams, time.monotonic())

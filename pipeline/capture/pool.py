@@ -47,6 +47,11 @@ class Pool:
         """Connections lost since capture started."""
         return self._reconnects_before + sum(keeper.reconnects for keeper in self._keepers.values())
 
+    @property
+    def waiting(self) -> int:
+        """Frames that have been received and not yet been taken, over all connections."""
+        return sum(keeper.waiting for keeper in self._keepers.values())
+
     def want(self, streams: Iterable[str]) -> None:
         """Follow exactly these streams from now on; what is followed already stays where it is.
 

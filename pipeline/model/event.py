@@ -111,7 +111,7 @@ class Clock:
 
     ``streams`` is the number of streams in ``seen``. ``offset`` is the last measurement of the venue's clock, None before the
     first. ``lost_lines`` were received and could not be kept since capture started, ``buffered_bytes`` wait in memory for the
-    journal, and ``journal_fault`` says why it cannot be written, None when it can.
+    journal and ``waiting_frames`` to be taken at all, and ``journal_fault`` says why it cannot be written, None when it can.
     """
 
     recv_ns: int
@@ -123,6 +123,7 @@ class Clock:
     offset: ClockOffset | None = None
     lost_lines: int = 0
     buffered_bytes: int = 0
+    waiting_frames: int = 0
     journal_fault: str | None = None
 
 

@@ -80,6 +80,7 @@ class _ClockLine(Struct, gc=False):
     clock: _Offset | None = None
     lost: _Lost | None = None
     buffered: Count = 0
+    waiting: Count = 0
     journal: str | None = None
 
 
@@ -183,6 +184,7 @@ def _own(name: str, raw: bytes, recv_ns: int) -> Event:
             offset=None if (clock := line.clock) is None else ClockOffset(clock.offset_ms, clock.rtt_ms, clock.at_ns),
             lost_lines=0 if line.lost is None else line.lost.lines,
             buffered_bytes=line.buffered,
+            waiting_frames=line.waiting,
             journal_fault=line.journal,
         )
     return End(recv_ns) if name == "sw.end" else Own(match[1], raw, recv_ns)

@@ -207,7 +207,7 @@ def test_a_kline_without_trades_and_with_a_large_volume():
         ),
         (
             (
-                '{"e":"sw.clock","connected":true,"clock":{"offset_ms":-12.5,"rtt_ms":3,"at_ns":77},"buffered":9,"journal":"full",'
+                '{"e":"sw.clock","connected":true,"clock":{"offset_ms":-12.5,"rtt_ms":3,"at_ns":77},"buffered":9,"waiting":4,"journal":"full",'
                 '"lost":{"lines":3,"bytes":9,"first_ns":1,"last_ns":2}}'
             ),
             Clock(
@@ -217,6 +217,7 @@ def test_a_kline_without_trades_and_with_a_large_volume():
                 offset=ClockOffset(-12.5, 3.0, 77),
                 lost_lines=3,
                 buffered_bytes=9,
+                waiting_frames=4,
                 journal_fault="full",
             ),
         ),
