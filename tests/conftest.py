@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,3 +24,68 @@ def market_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"real captures are not at {path}; set MARKET_DATA to their directory")
     return path
+
+
+class RedisServer:
+    """A real redis-server on a port and in a directory of its own; by default it fsyncs before it answers."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self.directory = directory
+        self.url = f"redis://127.0.0.1:{self.port}/0"
+        self._options = options or ("--appendonly", "yes", "--appendfsync", "always")
+        self.start()
+
+    def start(self) -> None:
+        """Start it, with what is on its disk, and wait until it answers."""
+        where = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory), "--save", "")
+        with (self.directory / "redis.log").open("ab") as log:
+            self._process = subprocess.Popen(["redis-server", *where, *self._options], stdout=log, stderr=log)
+        until = time.monotonic() + 20
+        while not self._answers():
+            assert self._process.poll() is None, (self.directory / "redis.log").read_text()[-500:]
+            assert time.monotonic() < until, "redis-server does not answer"
+            time.sleep(0.01)
+
+    def _answers(self) -> bool:
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+        except OSError:
+            return False
+
+    def kill(self) -> None:
+        """End it as a crash does."""
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def freeze(self, *, frozen: bool) -> None:
+        """Let it hang, or go on."""
+        self._process.send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+
+@pytest.fixture(scope="session")
+def need_redis() -> None:
+    """Skips where redis-server is absent; CI has it."""
+    if shutil.which("redis-server") is None:
+        pytest.skip("needs redis-server (Debian: apt install redis-server)")
+
+
+@pytest.fixture(scope="module")
+def redis_server(need_redis: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """One server for the tests of a module, which use prefixes of their own."""
+    server = RedisServer(tmp_path_factory.mktemp("redis"))
+    yield server
+    server.kill()
+
+
+@pytest.fixture
+def own_redis(need_redis: None, tmp_path: Path) -> Iterator[RedisServer]:
+    """A server that a test may kill."""
+    (tmp_path / "redis").mkdir()
+    server = RedisServer(tmp_path / "redis")
+    yield server
+    server.kill()
