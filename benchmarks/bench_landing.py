@@ -23,12 +23,12 @@ from pipeline.settings import Settings
 from pipeline.store import open_local
 from pipeline.venues import TradeColumns, venue
 from pipeline.warehouse.engine import Engine
+from pipeline.warehouse.rows import tick_rows
 
 START_NS = int(datetime(2026, 3, 2, tzinfo=UTC).timestamp()) * 1_000_000_000
 PER_SECOND = 10_000
 SOURCE = "capture"
 _COMMIT_LINES = 20_000
-_UTC_US = pa.timestamp("us", tz="UTC")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -101,15 +101,12 @@ class Bench:
                 batches.append(_rows(venue().decode_batch(block).trades))
 
     def arrow_append(self, batches: list[pa.Table]) -> float:
-        """Bare appends of those batches, amounts from text, one transaction each."""
+        """Bare appends of those batches, one transaction each."""
 
         def append(connection: duckdb.DuckDBPyConnection) -> None:
             for batch in batches:
                 connection.register("batch", batch)
-                connection.execute(
-                    """INSERT INTO ticks_recent BY NAME
-                       SELECT * REPLACE (CAST(price AS DECIMAL(18, 8)) AS price, CAST(qty AS DECIMAL(18, 8)) AS qty) FROM batch"""
-                )
+                connection.execute("INSERT INTO ticks_recent BY NAME SELECT * FROM batch")
                 connection.unregister("batch")
 
         return self._appended("arrow", append)
@@ -158,21 +155,7 @@ def _write_journal(profile: Profile, settings: Settings, lines: int) -> None:
 
 
 def _rows(trades: TradeColumns) -> pa.Table:
-    names = pa.array(trades.symbols.names, pa.string())
-    return pa.table(
-        {
-            "symbol": names.take(pa.array(trades.symbols.codes)),
-            "trade_id": trades.trade_id,
-            "price": pa.array(trades.price, pa.string()),
-            "qty": pa.array(trades.qty, pa.string()),
-            "event_time": pa.array(trades.event_time_ms * 1_000, _UTC_US),
-            "recv_time": pa.array(trades.recv_ns // 1_000, _UTC_US),
-            "buyer_is_maker": trades.buyer_is_maker,
-            "first_id": trades.first_id,
-            "last_id": trades.last_id,
-            "source": pa.array([SOURCE] * len(trades), pa.string()),
-        }
-    )
+    return tick_rows(trades).append_column("source", pa.array([SOURCE] * len(trades), pa.string()))
 
 
 def _tuples(batch: pa.Table, count: int) -> list[tuple[object, ...]]:

@@ -5,6 +5,6 @@ Bars that are kept are made by the store, from ticks, in SQL (``pipeline/store/b
 
 from __future__ import annotations
 
-from pipeline.bars.book import UNIT, Book, LastPrice, Update
+from pipeline.bars.book import Book, LastPrice, Update
 
-__all__ = ["UNIT", "Book", "LastPrice", "Update"]
+__all__ = ["Book", "LastPrice", "Update"]

@@ -8,10 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.model.fixed import UNIT
 from pipeline.model.timeframe import Timeframe
-
-UNIT = 100_000_000
-"""Quantities are whole numbers of 1/UNIT: sums are exact, in whatever order and groups they are made."""
 
 
 @dataclass(slots=True)

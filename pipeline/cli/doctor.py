@@ -85,9 +85,11 @@ def prepare_installation() -> None:
     """
     from pipeline.analytics import warm
     from pipeline.store.connection import install_extensions
+    from pipeline.venues import venue
 
     install_extensions()
     warm()
+    venue().decode_batch(b"")
 
 
 def _python() -> Finding:

@@ -181,21 +181,14 @@ class LandingStore:
 
     # ------------------------------------------------------------------ one micro-batch
 
-    def add_ticks(self, rows: pa.Table) -> None:
-        """Append trades: symbol, trade_id, price and qty as text, event_time, recv_time, buyer_is_maker, first_id, last_id, source."""
-        self._insert(
-            """INSERT INTO ticks_recent BY NAME
-               SELECT * REPLACE (CAST(price AS DECIMAL(18, 8)) AS price, CAST(qty AS DECIMAL(18, 8)) AS qty)""",
-            rows,
-        )
+    def add_ticks(self, rows: pa.Table, source: str) -> None:
+        """Append trades of one source: the other columns of ``ticks``."""
+        self._insert("INSERT INTO ticks_recent BY NAME SELECT *, $source AS source", rows, {"source": source})
 
     def add_quotes(self, rows: pa.Table, *, maybe_known: bool) -> int:
-        """Append quotes (amounts as text); with ``maybe_known`` those whose update id is there already are left out. Returns rows added."""
-        sql = """INSERT INTO quotes_recent BY NAME SELECT * REPLACE (
-            CAST(bid AS DECIMAL(18, 8)) AS bid, CAST(bid_qty AS DECIMAL(18, 8)) AS bid_qty,
-            CAST(ask AS DECIMAL(18, 8)) AS ask, CAST(ask_qty AS DECIMAL(18, 8)) AS ask_qty)"""
+        """Append quotes; with ``maybe_known`` those whose update id is there already are left out. Returns rows added."""
         condition = " WHERE NOT EXISTS (SELECT 1 FROM quotes_recent q WHERE q.symbol = landing.symbol AND q.update_id = landing.update_id)"
-        return self._insert(sql, rows, condition if maybe_known else "")
+        return self._insert("INSERT INTO quotes_recent BY NAME SELECT *", rows, condition=condition if maybe_known else "")
 
     def unknown_quotes(self, rows: pa.Table) -> pa.Table:
         """Those of the quotes whose update id is neither in the database nor in the archive."""
@@ -391,10 +384,10 @@ class LandingStore:
                )"""
         )
 
-    def _insert(self, sql: str, rows: pa.Table, condition: str = "") -> int:
+    def _insert(self, sql: str, rows: pa.Table, values: Mapping[str, object] | None = None, *, condition: str = "") -> int:
         self._connection.register("landing", rows)
         try:
-            result = self._connection.execute(f"{sql} FROM landing{condition}").fetchone()
+            result = self._connection.execute(f"{sql} FROM landing{condition}", values).fetchone()
             return int(result[0]) if result else 0
         finally:
             self._connection.unregister("landing")

@@ -7,7 +7,7 @@ row, a quote row, one of `Batch.others`, or a count (malformed, unused, unknown)
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -116,19 +116,23 @@ def split_line(line: bytes) -> tuple[int, bytes]:
     return recv_ns, body
 
 
-def decode_lines(block: bytes, decode: Callable[[bytes, int], Event]) -> Batch:
-    """A batch made line by line with any venue's ``decode``: right for every venue, and the measure of faster ways."""
-    tally = Tally()
+def decode_each(
+    lines: Iterable[tuple[int, bytes]], decode: Callable[[bytes, int], Event], tally: Tally
+) -> tuple[TradeColumns, QuoteColumns, tuple[int, int] | None]:
+    """Decode numbered lines one by one; what is neither trade nor quote goes to the tally.
+
+    Returns:
+        Trades, quotes, and number and receive time of the last line that has a receive time (None when no line has).
+    """
     trades: list[Trade] = []
     trade_lines: list[int] = []
     quotes: list[Quote] = []
     quote_lines: list[int] = []
-    last: int | None = None
-    lines = split_block(block)
-    for at, line in enumerate(lines):
+    last: tuple[int, int] | None = None
+    for at, line in lines:
         try:
             recv_ns, body = split_line(line)
-            last = recv_ns
+            last = at, recv_ns
             event = decode(body, recv_ns)
         except MalformedMessage as error:
             tally.refuse(at, line, error)
@@ -141,4 +145,12 @@ def decode_lines(block: bytes, decode: Callable[[bytes, int], Event]) -> Batch:
             quote_lines.append(at)
         else:
             tally.add(at, recv_ns, event, line)
-    return tally.batch(len(lines), last, TradeColumns.of(trades, trade_lines), QuoteColumns.of(quotes, quote_lines))
+    return TradeColumns.of(trades, trade_lines), QuoteColumns.of(quotes, quote_lines), last
+
+
+def decode_lines(block: bytes, decode: Callable[[bytes, int], Event]) -> Batch:
+    """A batch made line by line with any venue's ``decode``: right for every venue, and the measure of faster ways."""
+    tally = Tally()
+    lines = split_block(block)
+    trades, quotes, last = decode_each(enumerate(lines), decode, tally)
+    return tally.batch(len(lines), last[1] if last else None, trades, quotes)

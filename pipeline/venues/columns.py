@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
-from itertools import chain
 from operator import attrgetter
 from typing import Any, Self
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model.event import Quote, Trade, TradeKind
+from pipeline.model.fixed import text_of, units
 
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
@@ -59,8 +59,7 @@ class _Columns:
 
     def take(self, rows: Int64s | Bools) -> Self:
         """The rows at the given positions, in that order, or those for which a mask is True."""
-        at = (np.flatnonzero(rows) if rows.dtype == np.bool_ else rows).tolist()
-        return type(self)(**{name: _taken(getattr(self, name), rows, at) for name in _names(self)})
+        return type(self)(**{name: _taken(getattr(self, name), rows) for name in _names(self)})
 
     @classmethod
     def merge(cls, parts: Sequence[Self]) -> Self:
@@ -78,15 +77,11 @@ def _names(columns: Any) -> list[str]:
     return [item.name for item in fields(columns)]
 
 
-def _taken(column: Any, rows: Int64s | Bools, at: list[int]) -> Any:
-    if isinstance(column, list):
-        return [column[row] for row in at]
+def _taken(column: Any, rows: Int64s | Bools) -> Any:
     return Symbols(column.names, column.codes[rows]) if isinstance(column, Symbols) else column[rows]
 
 
 def _joined(columns: list[Any]) -> Any:
-    if isinstance(columns[0], list):
-        return list(chain.from_iterable(columns))
     return Symbols.merge(columns) if isinstance(columns[0], Symbols) else np.concatenate(columns)
 
 
@@ -94,15 +89,15 @@ def _joined(columns: list[Any]) -> Any:
 class TradeColumns(_Columns):
     """Trades in the order of their lines. All columns have the same length.
 
-    ``price`` and ``qty`` are the venue's exact text. ``aggregate`` tells `TradeKind.AGGREGATE` (True)
+    ``price`` and ``qty`` are whole numbers of 1/100,000,000 (`pipeline.model.fixed`). ``aggregate`` tells `TradeKind.AGGREGATE` (True)
     from raw trades; ``market`` is False for insurance-fund and auto-deleveraging prints; ``line`` is
     the index of the row's line in the block.
     """
 
     symbols: Symbols
     trade_id: Int64s
-    price: list[str]
-    qty: list[str]
+    price: Int64s
+    qty: Int64s
     event_time_ms: Int64s
     recv_ns: Int64s
     buyer_is_maker: Bools
@@ -118,8 +113,8 @@ class TradeColumns(_Columns):
         return cls(
             symbols=Symbols.of([trade.symbol for trade in trades]),
             trade_id=int64s(trades, "trade_id"),
-            price=[trade.price for trade in trades],
-            qty=[trade.qty for trade in trades],
+            price=_amounts(trade.price for trade in trades),
+            qty=_amounts(trade.qty for trade in trades),
             event_time_ms=int64s(trades, "event_time_ms"),
             recv_ns=int64s(trades, "recv_ns"),
             buyer_is_maker=bools(trades, "buyer_is_maker"),
@@ -131,13 +126,13 @@ class TradeColumns(_Columns):
         )
 
     def events(self) -> Iterator[Trade]:
-        """The rows as events: slow, for tests and small batches."""
-        for row, (symbol, price, qty) in enumerate(zip(self.symbol, self.price, self.qty, strict=True)):
+        """The rows as events, amounts as their shortest text: slow, for tests and small batches."""
+        for row, symbol in enumerate(self.symbol):
             yield Trade(
                 symbol=symbol,
                 trade_id=int(self.trade_id[row]),
-                price=price,
-                qty=qty,
+                price=text_of(int(self.price[row])),
+                qty=text_of(int(self.qty[row])),
                 event_time_ms=int(self.event_time_ms[row]),
                 recv_ns=int(self.recv_ns[row]),
                 buyer_is_maker=bool(self.buyer_is_maker[row]),
@@ -150,14 +145,14 @@ class TradeColumns(_Columns):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class QuoteColumns(_Columns):
-    """Quotes in the order of their lines. All columns have the same length; prices are the venue's exact text."""
+    """Quotes in the order of their lines. All columns have the same length; amounts as in `TradeColumns`."""
 
     symbols: Symbols
     update_id: Int64s
-    bid: list[str]
-    bid_qty: list[str]
-    ask: list[str]
-    ask_qty: list[str]
+    bid: Int64s
+    bid_qty: Int64s
+    ask: Int64s
+    ask_qty: Int64s
     event_time_ms: Int64s
     recv_ns: Int64s
     line: Int64s
@@ -168,26 +163,25 @@ class QuoteColumns(_Columns):
         return cls(
             symbols=Symbols.of([quote.symbol for quote in quotes]),
             update_id=int64s(quotes, "update_id"),
-            bid=[quote.bid for quote in quotes],
-            bid_qty=[quote.bid_qty for quote in quotes],
-            ask=[quote.ask for quote in quotes],
-            ask_qty=[quote.ask_qty for quote in quotes],
+            bid=_amounts(quote.bid for quote in quotes),
+            bid_qty=_amounts(quote.bid_qty for quote in quotes),
+            ask=_amounts(quote.ask for quote in quotes),
+            ask_qty=_amounts(quote.ask_qty for quote in quotes),
             event_time_ms=int64s(quotes, "event_time_ms"),
             recv_ns=int64s(quotes, "recv_ns"),
             line=np.array(lines, np.int64),
         )
 
     def events(self) -> Iterator[Quote]:
-        """The rows as events: slow, for tests and small batches."""
-        texts = zip(self.symbol, self.bid, self.bid_qty, self.ask, self.ask_qty, strict=True)
-        for row, (symbol, bid, bid_qty, ask, ask_qty) in enumerate(texts):
+        """The rows as events, amounts as their shortest text: slow, for tests and small batches."""
+        for row, symbol in enumerate(self.symbol):
             yield Quote(
                 symbol=symbol,
                 update_id=int(self.update_id[row]),
-                bid=bid,
-                bid_qty=bid_qty,
-                ask=ask,
-                ask_qty=ask_qty,
+                bid=text_of(int(self.bid[row])),
+                bid_qty=text_of(int(self.bid_qty[row])),
+                ask=text_of(int(self.ask[row])),
+                ask_qty=text_of(int(self.ask_qty[row])),
                 event_time_ms=int(self.event_time_ms[row]),
                 recv_ns=int(self.recv_ns[row]),
             )
@@ -196,6 +190,10 @@ class QuoteColumns(_Columns):
 def int64s(rows: Iterable[object], name: str) -> Int64s:
     """The integer attribute ``name`` of every row."""
     return np.array(list(map(attrgetter(name), rows)), np.int64)
+
+
+def _amounts(texts: Iterable[str]) -> Int64s:
+    return np.array([units(text) for text in texts], np.int64)
 
 
 def bools(rows: Iterable[object], name: str) -> Bools:

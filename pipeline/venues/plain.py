@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from pipeline.errors import MalformedMessage
 
 _PRICE = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,8})?")
 _AMOUNT = re.compile(r"[0-9]{1,20}(?:\.[0-9]{1,8})?")
 _SYMBOL = re.compile(r"[A-Z0-9_]{2,30}")
-# Possessive, because the texts are many and a failure needs no second try.
-_PRICE_LINES = re.compile(r"(?:[0-9]{1,10}+(?:\.[0-9]{1,8}+)?+\n)*+")
 
 
 def require_price(text: str, field: str) -> None:
@@ -36,21 +33,9 @@ def require_amount(text: str, field: str) -> None:
         raise MalformedMessage(msg)
 
 
-def all_prices(texts: set[str]) -> bool:
-    """Whether every text would pass `require_price`; True for an empty set."""
-    joined = "\n".join([*texts, ""])
-    # The count catches a text that has a line break of its own.
-    return joined.count("\n") == len(texts) and _PRICE_LINES.fullmatch(joined) is not None
-
-
 def is_symbol(text: str) -> bool:
     """Whether ``text`` is a name that Spreadwatch can follow: 2 to 30 capital letters, digits or underscores."""
     return _SYMBOL.fullmatch(text) is not None
-
-
-def all_symbols(texts: Iterable[str]) -> bool:
-    """Whether every text is a symbol; True when there is none."""
-    return all(map(is_symbol, texts))
 
 
 def require_symbol(text: str) -> None:

@@ -22,6 +22,7 @@ from pipeline.venues import Batch, QuoteColumns, TradeColumns, Venue
 from pipeline.warehouse.gaps import OPEN, GapChange, GapLedger
 from pipeline.warehouse.halts import HaltWatch
 from pipeline.warehouse.health import StreamWatch
+from pipeline.warehouse.rows import quote_rows, tick_rows
 
 CAPTURE = "capture"
 """The journal source whose lines move journal time outside recorded profiles."""
@@ -278,22 +279,7 @@ class Lander:
     def _add_ticks(self, trades: TradeColumns, source: str) -> None:
         if not len(trades):
             return
-        self._store.add_ticks(
-            pa.table(
-                {
-                    "symbol": _symbols(trades),
-                    "trade_id": trades.trade_id,
-                    "price": pa.array(trades.price, pa.string()),
-                    "qty": pa.array(trades.qty, pa.string()),
-                    "event_time": pa.array(trades.event_time_ms * 1_000, _UTC_US),
-                    "recv_time": pa.array(trades.recv_ns // 1_000, _UTC_US),
-                    "buyer_is_maker": trades.buyer_is_maker,
-                    "first_id": trades.first_id,
-                    "last_id": trades.last_id,
-                    "source": pa.array([source] * len(trades), pa.string()),
-                }
-            )
-        )
+        self._store.add_ticks(tick_rows(trades), source)
 
     def _touch(self, trades: TradeColumns, commit_no: int, *, clock_before: JournalClock) -> tuple[TouchedBar, ...]:
         if not len(trades):
@@ -352,18 +338,7 @@ class Lander:
         # Update ids of a symbol only grow, so what lies above the highest landed one is new without a look.
         floors = np.array([last.get(name, -1) for name in quotes.symbols.names], np.int64)[quotes.symbols.codes]
         rising = _rising(quotes, floors)
-        table = pa.table(
-            {
-                "symbol": _symbols(quotes),
-                "update_id": quotes.update_id,
-                "bid": pa.array(quotes.bid, pa.string()),
-                "bid_qty": pa.array(quotes.bid_qty, pa.string()),
-                "ask": pa.array(quotes.ask, pa.string()),
-                "ask_qty": pa.array(quotes.ask_qty, pa.string()),
-                "event_time": pa.array(quotes.event_time_ms * 1_000, _UTC_US),
-                "recv_time": pa.array(quotes.recv_ns // 1_000, _UTC_US),
-            }
-        )
+        table = quote_rows(quotes)
         self._thaw(("quotes",), quotes.symbols.codes[rising], quotes.symbols.names, quotes.event_time_ms[rising])
         added = self._store.add_quotes(table.filter(pa.array(rising)), maybe_known=False)
         if not rising.all():
@@ -448,7 +423,3 @@ def _without_repeats(table: pa.Table) -> pa.Table:
         keep.append(key not in seen)
         seen.add(key)
     return table.filter(pa.array(keep, pa.bool_()))
-
-
-def _symbols(columns: TradeColumns | QuoteColumns) -> pa.Array:
-    return pa.DictionaryArray.from_arrays(pa.array(columns.symbols.codes), pa.array(columns.symbols.names, pa.string())).cast(pa.string())

@@ -11,8 +11,9 @@ import polars as pl
 
 from pipeline.alerts import GRID_US, Metric, Rule, TargetKind
 from pipeline.analytics import align, signal_series
-from pipeline.bars import UNIT, Book, LastPrice, Update
+from pipeline.bars import Book, LastPrice, Update
 from pipeline.errors import AnalyticsError, RuleError
+from pipeline.model.fixed import UNIT
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 from pipeline.store.bars import load_bars
@@ -150,7 +151,7 @@ def updates(landed: Landed, symbols: set[str]) -> list[Update]:
     keys = np.stack([grid, trades.symbols.codes[rows].astype(np.int64), seconds], axis=1)
     groups, inverse = np.unique(keys, axis=0, return_inverse=True)
     qty = np.zeros(len(groups), np.int64)
-    np.add.at(qty, inverse.ravel(), np.rint(np.array([float(trades.qty[row]) for row in rows]) * UNIT).astype(np.int64))
+    np.add.at(qty, inverse.ravel(), trades.qty[rows])
     # The price of a group is that of its highest id, wherever that line stands.
     by_id = np.argsort(trades.last_id[rows], kind="stable")
     last = np.zeros(len(groups), np.int64)
@@ -160,7 +161,7 @@ def updates(landed: Landed, symbols: set[str]) -> list[Update]:
             int(group[0]),
             trades.symbols.names[int(group[1])],
             int(group[2]) * _SECOND_US,
-            float(trades.price[int(row)]),
+            int(trades.price[int(row)]) / UNIT,  # whole numbers divide to the double that is nearest to the text
             int(amount),
             int(trades.last_id[int(row)]),
         )

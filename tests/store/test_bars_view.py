@@ -72,13 +72,12 @@ class Market:
                 "buyer_is_maker": [trade[5] for trade in trades],
                 "first_id": [trade[1] * 10 for trade in trades],
                 "last_id": [trade[1] * 10 + trade[1] % 3 for trade in trades],
-                "source": ["test"] * len(trades),
             },
             schema_overrides={"event_time": pl.Datetime("us", "UTC"), "recv_time": pl.Datetime("us", "UTC")},
         )
         with self.store.transaction():
             if trades:
-                self.store.add_ticks(frame.to_arrow())
+                self.store.add_ticks(frame.to_arrow(), "test")
                 touched = frame.select("symbol", ts=pl.col("event_time").dt.truncate("1s")).unique().to_arrow()
                 self.store.touch_bars(touched, commit, journal_time_us=self.clock.time_us, lateness_us=LATENESS_MS * 1_000)
             self.clock = JournalClock(time_us, commit, ended)

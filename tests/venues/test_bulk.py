@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.model.event import End, Own, Quote, Trade, TradeKind
-from pipeline.venues import bulk
+from pipeline.model.fixed import text_of, units
+from pipeline.venues import binance_scan as scanner
 from pipeline.venues.batch import MAX_SAMPLES, Batch, decode_lines
 from pipeline.venues.binance import decode, decode_batch, encode_trade
+from pipeline.venues.binance_wire import AggTrade, BookTicker, RawTrade
 
 AGG = b'{"stream":"a@b","data":{"e":"aggTrade","E":5,"a":7,"s":"BTCUSDT","p":"61800.30","q":"0.006","f":10,"l":12,"T":4,"m":true}}'
 RAW = b'{"e":"trade","E":5,"T":4,"s":"ETHUSDT","t":7,"p":"2681.3","q":"0.006","X":"MARKET","m":false}'
@@ -45,6 +49,49 @@ BROKEN = [
     RAW.replace(b"ETHUSDT", b"ethusdt"),
     BOOK.replace(b'"1.6"', b'""'),
     BOOK.replace(b"BTCUSDT", "币安人生USDT".encode()),
+    AGG.replace(b'"a":7', b'"a":07'),
+    AGG.replace(b'"a":7', b'"a":-7'),
+    AGG.replace(b'"a":7', b'"a":9223372036854775808'),
+    AGG.replace(b'"a":7', b'"a":7e0'),
+    AGG.replace(b'"a":7', b'"a":"7"'),
+    AGG.replace(b'"a":7', b'"a":null'),
+    AGG.replace(b'"a":7,', b""),
+    AGG.replace(b'"a":7', b'"a":7x'),
+    AGG.replace(b'"p":"61800.30"', b'"p":61800.30'),
+    AGG.replace(b"61800.30", b"61800."),
+    AGG.replace(b"61800.30", b".30"),
+    AGG.replace(b"61800.30", b"+6"),
+    AGG.replace(b"61800.30", b"-6"),
+    AGG.replace(b"61800.30", b"12345678901"),
+    AGG.replace(b"61800.30", b"1.123456789"),
+    AGG.replace(b"61800.30", b"18446744073709551617"),
+    AGG.replace(b"BTCUSDT", b"B"),
+    AGG.replace(b"BTCUSDT", b"B" * 31),
+    AGG.replace(b"true", b"tru"),
+    AGG.replace(b"true", b"1"),
+    AGG.replace(b'"m":true', b'"m":true,"st":"1"'),
+    AGG.replace(b'"m":true', b'"m":true,"x":[1,]'),
+    AGG.replace(b'"m":true', b'"m":true,"x":[,1]'),
+    AGG.replace(b'"m":true', b'"m":true,"x":[1 2]'),
+    AGG.replace(b'"m":true', b'"m":true,"x":[1]]'),
+    AGG.replace(b'"m":true', b'"m":true,"x":01'),
+    AGG.replace(b'"m":true', b'"m":true,"x":-'),
+    AGG.replace(b'"m":true', b'"m":true,"x":1.'),
+    AGG.replace(b'"m":true', b'"m":true,"x":nul'),
+    AGG.replace(b'"m":true', b'"m":true,"x":' + b"[" * 2_000 + b"]" * 2_000),
+    AGG.replace(b'"m":true', b'"m":true,'),
+    AGG.replace(b'"m":true', b'"m":true,"x"'),
+    AGG.replace(b'"m":true', b'"m":true,"x'),
+    AGG.replace(b"a@b", b"a\tb"),
+    AGG.replace(b"a@b", b"a\x7fb"),
+    AGG.replace(b"a@b", b"a\\xb"),
+    AGG + b"}",
+    AGG + b" x",
+    RAW.replace(b'"X":"MARKET"', b'"X":5'),
+    RAW.replace(b'"t":7', b'"t":' + b"7" * 40),
+    BOOK.replace(b'"A":"3"', b'"A":"3","A":"4x"'),
+    DEPTH[:-2],
+    DEPTH.replace(b'"1"', b"1e"),
 ]
 ODD_BUT_RIGHT = [
     AGG.replace(b'{"stream"', b'{ "stream"'),
@@ -53,6 +100,32 @@ ODD_BUT_RIGHT = [
     AGG.replace(b'"m":true', b'"m":true,"st":2'),
     BOOK.replace(b'"E":5', b'"st":2'),
     RAW.replace(b'"E":5', b'"st":1,"ps":"X Y"'),
+    AGG.replace(b'"st":2', b'"st":1').replace(b'"m":true', b'"m":true,"nq":"0.1","st":1,"x":[1,[],[["a",null],-0.5]],"y":false'),
+    AGG.replace(b'"E":5', b'"x":[[[[[["deep"]]]]]]'),
+    AGG.replace(b'"E":5', b'"x":{"nested":{"a":[1]}}'),
+    AGG.replace(b'"E":5', b'"E":-5e3'),
+    AGG.replace(b'"E":5', b'"E":-0'),
+    AGG.replace(b'"E":5', b'"E":123456789012345678901234567890.5'),
+    AGG.replace(b'"E":5', b'"":0'),
+    AGG.replace(b'"E":5', '"ключ":5'.encode()),
+    AGG.replace(b'"s":"BTCUSDT"', b'"\\u0073":"BTCUSDT"'),
+    AGG.replace(b"BTCUSDT", b"BTC\\u0055SDT"),
+    AGG.replace(b'"a":7', b'"a":9223372036854775807'),
+    AGG.replace(b'"a":7', b'"a":7.0'),
+    AGG.replace(b'"a":7', b'"a":7,"a":8'),
+    AGG.replace(b'"m":true', b'"m":true,"m":false'),
+    AGG.replace(b'"e":"aggTrade","E":5', b'"E":5,"e":"aggTrade"'),
+    AGG.replace(b'"e":"aggTrade"', b'"e":"aggTrade","e":"aggTrade"'),
+    AGG.replace(b'"e":"aggTrade"', b'"e":"aggTrade","e":"trade"'),
+    AGG.replace(b'"stream":"a@b",', b"").replace(b'{"data"', b'{"data"'),
+    AGG[:-1] + b',"stream":"c"}',
+    AGG.replace(b'{"stream":"a@b","data":', b"").replace(b"true}}", b'true,"stream":"c","data":5}'),
+    RAW.replace(b'"X":"MARKET"', b'"X":"MARKET","X":"ADL"'),
+    RAW.replace(b'"X":"MARKET"', b'"X":"MAR\\u004bET"'),
+    RAW.replace(b'"X":"MARKET",', b""),
+    BOOK.replace(b'{"e":"bookTicker","u":9', b'{"u":9,"e":"bookTicker"'),
+    BOOK.replace(b":9,", b": 9,"),
+    DEPTH.replace(b"]]}", b']],"st":2,"a":[],"s":5}'),
 ]
 HEADS = [b"1723161255088176367 ", b"1723161255088176368 ", b"0000000000000000001 ", b"9223372036854775807 "]
 ODD_HEADS = [
@@ -68,6 +141,12 @@ ODD_HEADS = [
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _compiled() -> None:
+    """Loading the compiled scanner counts in no example's time."""
+    decode_batch(b"")
+
+
 def said(batch: Batch) -> tuple[object, ...]:
     """Everything that a batch says, in plain values."""
     return (
@@ -79,6 +158,7 @@ def said(batch: Batch) -> tuple[object, ...]:
         batch.unknown,
         batch.others,
         list(batch.trades.events()),
+        batch.trades.price.tolist(),
         batch.trades.line.tolist(),
         list(batch.quotes.events()),
         batch.quotes.line.tolist(),
@@ -114,6 +194,40 @@ def test_damaged_blocks_agree_with_decode(lines: list[bytes], data: st.DataObjec
     agree(bytes(block))
 
 
+MEMBERS = {
+    b"aggTrade": [b'"E":5', b'"a":7', b'"s":"BTCUSDT"', b'"p":"61800.30"', b'"q":"0.006"', b'"f":10', b'"l":12', b'"T":4', b'"m":true'],
+    b"trade": [b'"E":5', b'"T":4', b'"s":"ETHUSDT"', b'"t":7', b'"p":"2681.3"', b'"q":"0.006"', b'"X":"MARKET"', b'"m":false'],
+    b"bookTicker": [b'"u":9', b'"s":"BTCUSDT"', b'"b":"1.5"', b'"B":"2"', b'"a":"1.6"', b'"A":"3"', b'"T":4', b'"E":5'],
+    b"depthUpdate": [b'"E":5', b'"s":"BTCUSDT"', b'"b":[["1","2"],["3","4"]]', b'"a":[]'],
+}
+MORE = [
+    *(b'"%c":7' % letter for letter in b"aflTutEeX"),
+    *(b'"%c":"7"' % letter for letter in b"spqbBaAXe"),
+    *(b'"st":1', b'"st":2', b'"st":1.0', b'"nq":"1"', b'"ps":"X"', b'"x":{}', b'"x":[{}]', b'"x":[[1],"a"]', b'"x":1e5', b'"m":null'),
+    *(b'"stream":"s"', b'"data":{}', b'"e":"trade"', b'"\\u0061":7'),
+    *(b'"p":"1.\\u0030"', b'"x":"\xc3\xa4"', b'"x":"\xff"', b' "x":1', b'"x" :1'),
+]
+
+
+@st.composite
+def built(draw: st.DrawFn) -> bytes:
+    """A message with its members in any order, some of them missing, doubled, or of other kinds."""
+    name = draw(st.sampled_from(sorted(MEMBERS)))
+    members = [*draw(st.permutations(MEMBERS[name])), *draw(st.lists(st.sampled_from(MORE), max_size=2))]
+    if draw(st.integers(0, 3)) == 0:
+        del members[draw(st.integers(0, len(members) - 1))]
+    at = draw(st.sampled_from([0, 0, 0, 1]))
+    members = draw(st.permutations(members)) if draw(st.booleans()) else members
+    body = b"{" + b",".join([*members[:at], b'"e":"%b"' % name, *members[at:]]) + b"}"
+    return draw(st.sampled_from([b"%b", b'{"stream":"a@b","data":%b}'])) % body
+
+
+@settings(max_examples=300)
+@given(st.lists(built(), min_size=1, max_size=5))
+def test_messages_built_in_any_way_agree_with_decode(bodies: list[bytes]):
+    agree(b"".join(HEADS[0] + body + b"\n" for body in bodies))
+
+
 @pytest.mark.parametrize("body", [*OTHERS, *BROKEN, *ODD_BUT_RIGHT])
 def test_each_special_line_among_ordinary_ones(body: bytes):
     block = b"".join(HEADS[0] + line + b"\n" for line in (AGG, body, AGG, FUND, BOOK))
@@ -124,18 +238,30 @@ def test_each_special_line_among_ordinary_ones(body: bytes):
 def test_no_lines_at_all():
     batch = agree(b"")
     assert (batch.lines, batch.last_recv_ns, len(batch.trades), len(batch.quotes)) == (0, None, 0, 0)
-    assert batch.trades.price == []
+    assert batch.trades.price.size == 0
     assert agree(b"\n").malformed == 1
 
 
-def test_chunks_are_joined_in_order(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bulk, "_CHUNK", 3)
+def test_odd_lines_keep_their_places_among_ordinary_ones():
     bodies = [AGG, RAW, BOOK, FUND, OTHERS[0], AGG.replace(b"BTCUSDT", b"AUSDT"), BROKEN[3], RAW, ODD_BUT_RIGHT[0], BOOK, DEPTH]
     batch = agree(b"".join(HEADS[0] + body + b"\n" for body in bodies))
     assert batch.trades.line.tolist() == [0, 1, 3, 5, 7, 8]
     assert batch.trades.aggregate.tolist() == [True, False, False, True, False, True]
     assert batch.trades.market.tolist() == [True, True, False, True, True, True]
     assert batch.trades.symbol == ["BTCUSDT", "ETHUSDT", "ETHUSDT", "AUSDT", "ETHUSDT", "BTCUSDT"]
+
+
+def test_more_symbols_than_the_scanner_keeps():
+    lines = [HEADS[0] + AGG.replace(b"BTCUSDT", b"S%dUSDT" % number) + b"\n" for number in range(scanner.MAX_SYMBOLS + 20)]
+    batch = agree(b"".join(lines + lines[::7]))
+    assert batch.trades.symbol[:3] == ["S0USDT", "S1USDT", "S2USDT"]
+    assert len(batch.trades) == len(lines) + len(lines[::7])
+
+
+@pytest.mark.parametrize("structure", [AggTrade, RawTrade, BookTicker])
+def test_the_scanner_and_the_structures_have_the_same_members(structure: type[msgspec.Struct]):
+    form = {AggTrade: scanner.AGGREGATE, RawTrade: scanner.RAW, BookTicker: scanner.BOOK}[structure]
+    assert {field.encode_name for field in msgspec.structs.fields(structure)} == {*scanner.FORMS[form], "st"}
 
 
 def test_samples_are_bounded():
@@ -187,7 +313,11 @@ TRADES = st.builds(
 def test_encoded_trades_decode_to_themselves(trades: list[Trade]):
     assert [decode(encode_trade(trade), 9) for trade in trades] == trades
     assert not any(b" " in encode_trade(trade) for trade in trades)
-    assert list(agree(b"".join(b"9 " + encode_trade(trade) + b"\n" for trade in trades)).trades.events()) == trades
+    for head in (b"9 ", HEADS[0]):
+        batch = agree(b"".join(head + encode_trade(trade) + b"\n" for trade in trades))
+        assert list(batch.trades.events()) == [
+            replace(trade, recv_ns=int(head), price=text_of(units(trade.price)), qty=text_of(units(trade.qty))) for trade in trades
+        ]
 
 
 def test_the_whole_real_captures(market_data: Path):
@@ -205,7 +335,7 @@ def test_the_whole_real_captures(market_data: Path):
             assert rows[0] == Trade(
                 symbol="BTCUSDT",
                 trade_id=5266583935,
-                price="61800.30",
+                price="61800.3",
                 qty="0.006",
                 event_time_ms=1723161256322,
                 recv_ns=1723161255088176367,
@@ -217,17 +347,17 @@ def test_the_whole_real_captures(market_data: Path):
             assert next(batch.quotes.events()) == Quote(
                 symbol="BTCUSDT",
                 update_id=5123107839020,
-                bid="61800.20",
+                bid="61800.2",
                 bid_qty="2.507",
-                ask="61800.30",
-                ask_qty="2.510",
+                ask="61800.3",
+                ask_qty="2.51",
                 event_time_ms=1723161256313,
                 recv_ns=1723161255088169167,
             )
             assert rows[-1] == Trade(
                 symbol="BTCUSDT",
                 trade_id=5266605247,
-                price="61659.80",
+                price="61659.8",
                 qty="0.076",
                 event_time_ms=1723161599643,
                 recv_ns=1723161598372181179,
@@ -240,9 +370,9 @@ def test_the_whole_real_captures(market_data: Path):
             assert last_quote == Quote(
                 symbol="BTCUSDT",
                 update_id=5123135221461,
-                bid="61659.70",
+                bid="61659.7",
                 bid_qty="1.486",
-                ask="61659.80",
+                ask="61659.8",
                 ask_qty="0.981",
                 event_time_ms=1723161600709,
                 recv_ns=1723161599439160683,
