@@ -172,7 +172,7 @@ def _whole_lines(file: SegmentFile, offset: int, limit: int, max_lines: int, max
             break
         found = piece.count(b"\n")
         if lines + found >= max_lines:
-            pieces.append(piece[: _end_of_line(piece, max_lines - lines)])
+            pieces.append(piece[: end_of_line(piece, max_lines - lines)])
             return b"".join(pieces)
         pieces.append(piece)
         size += len(piece)
@@ -185,7 +185,7 @@ def _whole_lines(file: SegmentFile, offset: int, limit: int, max_lines: int, max
     return block[: block.rfind(b"\n") + 1]
 
 
-def _end_of_line(piece: bytes, number: int) -> int:
+def end_of_line(piece: bytes, number: int) -> int:
     """Where line ``number`` (from 1) of ``piece`` ends: halving, each half counted at the speed of memory."""
     low, high = 0, len(piece)
     while high - low > _SHORT:

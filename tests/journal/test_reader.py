@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline.errors import JournalError
 from pipeline.journal import START, FileJournal, Journal, JournalReader, Position, Reader, open_journal
-from pipeline.journal.reader import _end_of_line
+from pipeline.journal.reader import end_of_line
 from pipeline.journal.segment import list_segments
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, create_profile
@@ -191,10 +191,10 @@ def test_a_damaged_sealed_segment_is_an_error(tmp_path, kit):
 
 
 @given(st.binary(max_size=1_200).map(lambda data: data.replace(b"z", b"\n")), st.data())
-def test_end_of_line(data, draw):
+def testend_of_line(data, draw):
     data += b"\n"
     number = draw.draw(st.integers(1, data.count(b"\n")))
-    end = _end_of_line(data, number)
+    end = end_of_line(data, number)
     assert data[:end].count(b"\n") == number
     assert data[end - 1 : end] == b"\n"
 
