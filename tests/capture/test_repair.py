@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from contextlib import asynccontextmanager, nullcontext
+from threading import Lock
 
 import polars as pl
 import pytest
@@ -103,6 +105,65 @@ def test_capture_that_was_away_misses_nothing_in_the_end(kit, profile, publish):
         fresh = after.filter(timeframe="1s").join(before.filter(timeframe="1s"), on=key, how="anti")
         assert set(fresh["revision"]) == {0}
         assert fresh.height == touched.height - old.height
+    finally:
+        engine.close()
+        warehouse.close()
+
+
+@pytest.mark.slow
+def test_a_refill_beside_a_live_capture_loses_nothing_at_its_end(kit, profile, publish, monkeypatch):
+    """The stream goes on, on real sockets, while answers are waited for and landed."""
+    publish(*SYMBOLS)
+    settings = Settings(fsync_ms=20, symbols=SYMBOLS, quotes=False)
+    warehouse = open_local(profile)
+    engine = Engine(profile, settings, warehouse)
+    turns = Lock()
+
+    def land():
+        with turns:
+            engine.land_everything()
+
+    def refill(port):
+        with VenueRest(f"http://127.0.0.1:{port}") as rest:
+            get = rest.get
+
+            def slow(request):
+                land()
+                time.sleep(0.4)
+                return get(request)
+
+            monkeypatch.setattr(rest, "get", slow)
+            timeframes = settings.parsed_timeframes
+            return repair_gaps(Place(warehouse, open_journal(profile, settings), rest, profile.trade_stream, timeframes, land, nullcontext))
+
+    async def story():
+        async with simulator() as port:
+            base = f"ws://127.0.0.1:{port}"
+            addresses = {"ws_market_url": f"{base}/market", "ws_public_url": f"{base}/public", "rest_url": f"http://127.0.0.1:{port}"}
+            chosen = settings.model_copy(update=addresses)
+            async with kit.capturing(profile, chosen):
+                await asyncio.sleep(2)
+            await asyncio.sleep(1.5)
+            async with kit.capturing(profile, chosen):
+                await asyncio.sleep(1)
+                await asyncio.to_thread(land)
+                assert warehouse.select("SELECT count(*) FROM gaps WHERE state = 'open'").item() == len(SYMBOLS)
+                times = [time.time_ns()]
+                found = await asyncio.to_thread(refill, port)
+                times.append(time.time_ns())
+                await asyncio.sleep(0.5)
+            return found, times
+
+    try:
+        found, (began_ns, ended_ns) = asyncio.run(story())
+        land()
+        assert {row.state for row in found} == {"refilled"}
+        during = sum(began_ns < at < ended_ns and "stream" in message for at, message in kit.lines_of(profile))
+        assert during > 5  # the stream did go on
+        assert warehouse.select("SELECT count(*) FROM coverage").item() == len(SYMBOLS)  # one interval each: nothing is missing
+        assert warehouse.select("SELECT count(*) - count(DISTINCT (symbol, trade_id)) FROM ticks").item() == 0
+        newest = {message["data"]["s"]: message["data"]["a"] for _, message in kit.lines_of(profile) if "stream" in message}
+        assert dict(warehouse.select("SELECT symbol, max(trade_id) FROM ticks GROUP BY symbol").iter_rows()) == newest
     finally:
         engine.close()
         warehouse.close()

@@ -297,6 +297,104 @@ def test_a_hole_that_the_ledger_does_not_know_is_refilled_too(make_life, trades)
     assert (row.state, row.fetched, row.left) == ("refilled", 5, 0)
 
 
+# ------------------------------------------------------------------ races
+
+
+def live_chunks(life, trades, monkeypatch, cut, count=12):
+    """Let the venue's stream go on, a chunk of it landed beside every request of a refill and every landing of it."""
+    monkeypatch.setattr("pipeline.jobs.repair_gaps._PAGE", 20)
+    life.capture(cut, until=0.3)
+    life.model()
+    life.capture(cut, since=0.3, until=0.6)
+    shares = [(0.6 + 0.4 * number / count, 0.6 + 0.4 * (number + 1) / count) for number in range(count)]
+
+    def one_more():
+        if shares:
+            since, until = shares.pop(0)
+            life.capture(since=since, until=until)
+
+    def get(request, get=life.rest.get):
+        one_more()
+        answer = get(request)
+        one_more()  # between the answer and its landing
+        return answer
+
+    def landed(land=life.engine.land_everything):
+        one_more()
+        land()
+        one_more()
+
+    monkeypatch.setattr(life.rest, "get", get)
+    return shares, one_more, {"landed": landed}
+
+
+def test_trades_that_arrive_live_during_a_refill_are_neither_lost_nor_doubled(make_life, trades, undisturbed, monkeypatch):
+    life = make_life()
+    cut = keys([*some(trades, "BTCUSDT", 0.4, 60), *some(trades, "ETHUSDT", 0.5, 30)])
+    shares, one_more, place = live_chunks(life, trades, monkeypatch, cut)
+    assert {row.state for row in life.repair(place=place)} == {"refilled"}
+    assert len(shares) < 6  # they did arrive meanwhile
+    while shares:
+        one_more()
+    life.resample()
+    for name, table in life.picture().items():
+        assert table.equals(undisturbed[name]), name
+
+
+def test_missing_trades_that_come_late_on_the_stream_while_they_are_refilled_land_once(make_life, trades, undisturbed, monkeypatch):
+    """A connection that replays what another one had lost, before the answer, after it, and after its landing."""
+    monkeypatch.setattr("pipeline.jobs.repair_gaps._PAGE", 20)
+    missing = some(trades, "BTCUSDT", 0.5, 60)
+    life = make_life().whole(keys(missing))
+    late = [trade for trade in missing for _ in range(2)]
+
+    def get(request, get=life.rest.get):
+        answer = get(request)
+        writer = life.journal.writer("capture")
+        for trade in [late.pop(0) for _ in range(min(25, len(late)))]:
+            writer.append(trade.event_time_ms * 1_000_000 + 5_000_000, venue().encode_trade(trade))
+        writer.close()
+        life.engine.land_everything()
+        return answer
+
+    monkeypatch.setattr(life.rest, "get", get)
+    (row,) = life.repair()
+    assert (row.state, row.left) == ("refilled", 0)
+    life.resample()
+    for name, table in life.picture().items():
+        assert table.equals(undisturbed[name]), name
+
+
+def test_a_refill_that_fails_holds_nothing_back_and_the_next_one_goes_on(make_life, trades, undisturbed, monkeypatch):
+    life = make_life()
+    cut = keys(some(trades, "BTCUSDT", 0.4, 60))
+    shares, one_more, place = live_chunks(life, trades, monkeypatch, cut)
+    answers, slowly = [], life.rest.get
+
+    def failing(request):
+        if len(answers) == 2:
+            msg = "gone"
+            raise VenueUnavailable(msg)
+        answers.append(slowly(request))
+        return answers[-1]
+
+    monkeypatch.setattr(life.rest, "get", failing)
+    with pytest.raises(VenueUnavailable, match="gone"):
+        life.repair(place=place)
+    life.journal.writer("repair").close()  # the source is free for the next
+    before = life.rows("SELECT count(*) FROM ticks").item()
+    one_more()
+    assert life.rows("SELECT count(*) FROM ticks").item() > before  # what comes live is seen at once
+    assert "open" in {state for *_, state in life.gaps()}
+    monkeypatch.setattr(life.rest, "get", slowly)
+    assert {row.state for row in life.repair(place=place)} == {"refilled"}
+    while shares:
+        one_more()
+    life.resample()
+    for name, table in life.picture().items():
+        assert table.equals(undisturbed[name]), name
+
+
 # ------------------------------------------------------------------ verdicts
 
 
