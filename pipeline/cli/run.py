@@ -6,8 +6,9 @@ import asyncio
 import os
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,8 +20,12 @@ from pipeline.cli.process import (
     require_own_kind,
     run_until_stopped,
 )
+from pipeline.errors import UsageError
 from pipeline.profile import Kind
 from pipeline.settings import Settings, settings
+
+if TYPE_CHECKING:
+    from pipeline.simulator.faults import Plan
 
 _REPLAY = click.option(
     "--replay",
@@ -31,6 +36,16 @@ _REPLAY = click.option(
 )
 _SPEED = click.option("--speed", type=float, default=1.0, show_default=True, help="Speed of the replay; inf for as fast as it goes.")
 _SHIFT = click.option("--shift", is_flag=True, help="Move the recording's times to now; they are kept otherwise.")
+_FAULTS = click.option(
+    "--faults",
+    "fault_file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Plan of what goes wrong at the simulated venue (TOML; docs/simulator.md).",
+)
+_FAULT = click.option(
+    "--fault", "fault_words", multiple=True, metavar="KIND:KEY=VALUE,...", help="One fault more, such as drop:every_s=20; may be repeated."
+)
 _LEDGER = click.option(
     "--ledger",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -88,6 +103,8 @@ def warehouse(*, profile_name: str | None) -> None:
 @_REPLAY
 @_SPEED
 @_SHIFT
+@_FAULTS
+@_FAULT
 @_LEDGER
 @click.option(
     "--truth", "tell_truth", is_flag=True, help="Print the pairs planted in the seeded market, with beta and half-life, and exit."
@@ -100,6 +117,8 @@ def simulate(
     replay: tuple[Path, ...],
     speed: float,
     shift: bool,
+    fault_file: Path | None,
+    fault_words: tuple[str, ...],
     ledger: Path | None,
     tell_truth: bool,
 ) -> None:
@@ -119,9 +138,27 @@ def simulate(
         replay=replay,
         speed=speed,
         shift_to_now=shift,
+        faults=_plan(fault_file, fault_words),
         ledger=ledger,
     )
     run_until_stopped(lambda stop: serve(config, stop))
+
+
+def _plan(fault_file: Path | None, words: tuple[str, ...]) -> Plan | None:
+    """The plan of a file, with the faults named on the command line behind it; None when there is neither."""
+    from pipeline.simulator.faults import Plan, parse_option, parse_plan
+
+    if fault_file is None and not words:
+        return None
+    plan = Plan()
+    if fault_file is not None:
+        try:
+            plan = parse_plan(fault_file.read_text(encoding="utf-8"), str(fault_file))
+        except (OSError, UnicodeDecodeError) as error:
+            msg = f"{fault_file} cannot be read ({error}); expected a text file in TOML"
+            raise UsageError(msg) from error
+    more = tuple(parse_option(word, len(plan.faults) + number) for number, word in enumerate(words, 1))
+    return replace(plan, faults=plan.faults + more)
 
 
 @click.command()

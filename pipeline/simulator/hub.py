@@ -47,7 +47,7 @@ class Hub:
         self._listeners = {}
         for connection, session in self._clients.items():
             for stream in session.streams:
-                if session.route.delivers(stream):
+                if session.route.delivers(stream) and stream not in session.silent:
                     self._listeners.setdefault(stream, []).append((connection, session))
 
     def wanted(self) -> Iterable[str]:
@@ -62,7 +62,7 @@ class Hub:
         """Send a message, given in its bare form, to everyone who hears its stream, each in the form of its connection."""
         self.deliver_both(stream, data, None)
 
-    def deliver_both(self, stream: str, data: str | bytes, whole: bytes | None) -> None:
+    def deliver_both(self, stream: str, data: str | bytes, whole: str | bytes | None) -> None:
         """The same, with the combined form at hand (as recorded)."""
         listeners = self._listeners.get(stream)
         if not listeners:

@@ -79,10 +79,12 @@ class Rest:
     Args:
         history: the market, with its own idea of the time.
         wall_ms: wall clock in milliseconds, for the request budget.
+        told_off_ms: what the time that is told is off by.
     """
 
-    def __init__(self, history: History, wall_ms: Callable[[], int]) -> None:
+    def __init__(self, history: History, wall_ms: Callable[[], int], told_off_ms: Callable[[], int] = lambda: 0) -> None:
         self._history = history
+        self._told_off_ms = told_off_ms
         self.weights = Weights(wall_ms)
 
     async def answer(self, target: str) -> Answer:
@@ -108,9 +110,9 @@ class Rest:
             case "ping":
                 return "{}"
             case "time":
-                return f'{{"serverTime":{self._history.now_ms()}}}'
+                return f'{{"serverTime":{self._history.now_ms() + self._told_off_ms()}}}'
             case "exchangeInfo":
-                return exchange_info(self._history.instruments(), self._history.now_ms())
+                return exchange_info(self._history.instruments(), self._history.now_ms() + self._told_off_ms())
             case "aggTrades":
                 return self._agg_trades(query)
             case "klines":

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import http
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from email.utils import formatdate
+from functools import partial
+from typing import Any
 
 from websockets.asyncio.server import Server, ServerConnection
 from websockets.asyncio.server import serve as serve_websocket
@@ -17,11 +19,17 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
-from pipeline.errors import PortInUse
 from pipeline.simulator import archive
 from pipeline.simulator.config import SimulatorConfig
+from pipeline.simulator.door import Door
+from pipeline.simulator.faults import Plan
+from pipeline.simulator.faults.answers import Answers
+from pipeline.simulator.faults.clock import VenueClock
+from pipeline.simulator.faults.connection import BreakableConnection
+from pipeline.simulator.faults.hub import TappedHub
+from pipeline.simulator.faults.runner import FaultRunner
 from pipeline.simulator.hub import Hub
-from pipeline.simulator.market import open_market
+from pipeline.simulator.market import Market, open_market
 from pipeline.simulator.rest import Answer, Rest
 from pipeline.simulator.session import Session
 from pipeline.simulator.streams import parse_address
@@ -32,6 +40,7 @@ _PING_INTERVAL_S = 180.0
 _PING_TIMEOUT_S = 600.0
 _COMMANDS_A_SECOND = 10
 _SLOWEST_ANSWER_S = 300.0
+_STATUSES = frozenset(http.HTTPStatus)
 
 
 def wall_ms() -> int:
@@ -60,72 +69,105 @@ async def serve(
         UsageError: when the ledger cannot be used.
         RunError: when the ledger cannot be written any more.
     """
-    hub = Hub()
-    market = await open_market(config, hub, clock_ms)
+    stage = _Stage.of(config.faults, clock_ms)
+    market = await open_market(config, stage.hub, stage.clock_ms)
+    shell = _Shell(stage.hub, Rest(market.history, wall_ms, stage.told_off_ms), archive.Archive(market.history), stage.answers)
+    door = Door(partial(_listen, shell, stage.connection), config.host, config.port)
     try:
-        server = await _listen(_Shell(hub, Rest(market.history, wall_ms), archive.Archive(market.history)), config.host, config.port)
+        await door.open()
     except BaseException:
         market.close()
         raise
-    port = server.sockets[0].getsockname()[1]
-    _log.info("simulator.listening", extra={"host": config.host, "port": port, "replay": len(config.replay)})
-    feeding = asyncio.create_task(market.run(), name="simulator-feed")
-    stopping = asyncio.create_task(stop.wait(), name="simulator-stop")
+    _log.info("simulator.listening", extra={"host": config.host, "port": door.port, "replay": len(config.replay)})
+    tasks = [asyncio.create_task(stop.wait(), name="simulator-stop"), asyncio.create_task(market.run(), name="simulator-feed")]
+    if stage.broken is not None:
+        tasks.append(asyncio.create_task(stage.broken(market).run(door), name="simulator-faults"))
     try:
         if ready is not None:
-            ready(port)
-        await asyncio.wait({feeding, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        if feeding.done():
-            feeding.result()
-            await stopping
+            ready(door.port)
+        await _until_stopped(tasks)
     finally:
-        for task in (feeding, stopping):
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(feeding, stopping, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         market.close()
-        server.close()
-        await server.wait_closed()
+        await door.close()
 
 
-async def _listen(shell: _Shell, host: str, port: int) -> Server:
-    try:
-        return await serve_websocket(
-            shell.converse,
-            host,
-            port,
-            process_request=shell.process_request,
-            compression=None,
-            ping_interval=_PING_INTERVAL_S,
-            ping_timeout=_PING_TIMEOUT_S,
-            open_timeout=_SLOWEST_ANSWER_S,
-            close_timeout=1,
-            server_header=None,
-            logger=_quiet_logger(),
+async def _until_stopped(tasks: list[asyncio.Task[Any]]) -> None:
+    """Wait for the first task; the others may end before it, but not fail."""
+    stopping, *others = tasks
+    while not stopping.done():
+        await asyncio.wait({stopping, *others}, return_when=asyncio.FIRST_COMPLETED)
+        for task in [task for task in others if task.done()]:
+            task.result()
+            others.remove(task)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stage:
+    """The parts that are others when faults are planned."""
+
+    hub: Hub
+    clock_ms: Callable[[], int]
+    told_off_ms: Callable[[], int]
+    connection: type[ServerConnection]
+    answers: Answers | None = None
+    broken: Callable[[Market], FaultRunner] | None = None
+
+    @classmethod
+    def of(cls, plan: Plan | None, clock_ms: Callable[[], int]) -> _Stage:
+        if plan is None:
+            return cls(Hub(), clock_ms, lambda: 0, ServerConnection)
+        hub, clock, answers = TappedHub(), VenueClock(clock_ms), Answers()
+        return cls(
+            hub,
+            clock,
+            lambda: clock.told_off_ms,
+            BreakableConnection,
+            answers,
+            lambda market: FaultRunner(plan, hub, market, clock, answers),
         )
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        msg = f"port {port} of {host} is in use; stop what uses it or choose another simulator_port"
-        raise PortInUse(msg) from error
+
+
+async def _listen(shell: _Shell, connection: type[ServerConnection], host: str, port: int) -> Server:
+    return await serve_websocket(
+        shell.converse,
+        host,
+        port,
+        process_request=shell.process_request,
+        compression=None,
+        ping_interval=_PING_INTERVAL_S,
+        ping_timeout=_PING_TIMEOUT_S,
+        open_timeout=_SLOWEST_ANSWER_S,
+        close_timeout=1,
+        server_header=None,
+        logger=_quiet_logger(),
+        create_connection=connection,
+    )
 
 
 class _Shell:
     """Connects the WebSocket server to hub, sessions, REST and archive."""
 
-    def __init__(self, hub: Hub, rest: Rest, files: archive.Archive) -> None:
+    def __init__(self, hub: Hub, rest: Rest, files: archive.Archive, answers: Answers | None) -> None:
         self._hub = hub
         self._rest = rest
         self._files = files
+        self._answers = answers
 
     async def process_request(self, connection: ServerConnection, request: Request) -> Response | None:
         """Answer plain GETs; None lets a WebSocket handshake go on."""
         del connection
         if request.path.startswith("/fapi/"):
-            return _response(await self._rest.answer(request.path))
+            error = None if self._answers is None else self._answers.rest(request.path)
+            return _response(error or await self._rest.answer(request.path))
         if request.path.startswith(archive.PREFIX):
             return _file(await self._files.file(request.path))
         if parse_address(request.path) is None:
             return _response(Answer(404, '{"code":-5000,"msg":"Path is invalid"}'))
+        if self._answers is not None and (error := self._answers.handshake(request.path)) is not None:
+            return _response(error)
         return None
 
     async def converse(self, connection: ServerConnection) -> None:
@@ -178,7 +220,8 @@ def _answered(status: int, body: bytes, kind: str, more: dict[str, str]) -> Resp
             **more,
         }
     )
-    return Response(status, http.HTTPStatus(status).phrase, headers, body)
+    phrase = http.HTTPStatus(status).phrase if status in _STATUSES else "Error"
+    return Response(status, phrase, headers, body)
 
 
 def _quiet_logger() -> logging.Logger:

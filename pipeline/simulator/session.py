@@ -27,6 +27,8 @@ class Session:
     route: Route
     combined: bool
     streams: dict[str, None] = field(default_factory=dict)
+    silent: set[str] = field(default_factory=set)
+    """Subscribed streams that send nothing until they are subscribed again: a fault."""
 
     @classmethod
     def opened(cls, address: Address) -> Session:
@@ -63,10 +65,12 @@ class Session:
         if method == "UNSUBSCRIBE":
             for name in params:
                 self.streams.pop(name, None)
+                self.silent.discard(name)
         elif len(self.streams | dict.fromkeys(params)) > MOST_STREAMS:
             return _error(_BAD_REQUEST, "Invalid request: too many streams", request_id)
         else:
             self.streams.update(dict.fromkeys(params))
+            self.silent.difference_update(params)
         return _result(None, request_id)
 
     def _property(self, method: str, params: object, request_id: RequestId) -> str:

@@ -1,0 +1,230 @@
+"""Faults of streams and of the market, heard by a real client."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from contextlib import suppress
+
+import httpx
+import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from pipeline.errors import MalformedMessage
+from pipeline.simulator import SimulatorConfig
+from pipeline.simulator.faults import parse_plan
+from pipeline.simulator.trades import HOUR_MS
+from pipeline.venues.binance import decode
+
+BEGIN = 498_711 * HOUR_MS + 600_000
+SPEED = 30.0
+STREAM = "btcusdt@aggTrade"
+
+
+@pytest.fixture
+def broken(running, clock):
+    """``broken(toml, **config)``: a simulator on which that goes wrong; its market is fast."""
+
+    def run(plan: str, *, start_ms: int = BEGIN, **config):
+        config = {"port": 0, "seed": 7, "faults": parse_plan(plan, "plan")} | config
+        return running(SimulatorConfig(**config), clock_ms=clock(start_ms, SPEED))
+
+    return run
+
+
+async def hear(port: int, seconds: float, path: str = f"/market/ws/{STREAM}") -> list[bytes]:
+    """Everything that comes, as bytes, until the time is over or the connection is."""
+    heard: list[bytes] = []
+    async with connect(f"ws://127.0.0.1:{port}{path}", max_size=None, close_timeout=0.1) as client:
+        with suppress(TimeoutError, ConnectionClosed):
+            async with asyncio.timeout(seconds):
+                while True:
+                    heard.append(await client.recv(decode=False))  # noqa: PERF401  kept after the timeout
+    return heard
+
+
+def ids(heard: list[bytes]) -> list[int]:
+    return [json.loads(raw)["a"] for raw in heard]
+
+
+async def rest_ids(port: int, first: int, last: int, symbol: str = "BTCUSDT") -> list[int]:
+    async with httpx.AsyncClient() as client:
+        url = f"http://127.0.0.1:{port}/fapi/v1/aggTrades?symbol={symbol}&fromId={first}&limit=1000"
+        return [row["a"] for row in (await client.get(url)).json() if row["a"] <= last]
+
+
+def test_skipped_ids_are_missing_from_the_stream_and_given_by_rest(broken):
+    async def story():
+        async with broken('[[fault]]\nkind = "skip"\nat_s = 0.3\ncount = 7') as port:
+            seen = ids(await hear(port, 1.0))
+            return seen, await rest_ids(port, seen[0], seen[-1])
+
+    seen, told = asyncio.run(story())
+    whole = list(range(seen[0], seen[-1] + 1))
+    missing = sorted(set(whole) - set(seen))
+    assert missing == list(range(missing[0], missing[0] + 7))
+    assert told == whole
+
+
+def test_the_ids_of_a_hole_are_given_by_nobody_and_the_ledger_says_so(broken, tmp_path):
+    path = tmp_path / "ledger"
+    plan = '[[fault]]\nkind = "hole"\nat_s = 0.3\ncount = 4\nsymbol = "BTCUSDT"'
+
+    async def story():
+        async with broken(plan, ledger=path) as port:
+            seen = ids(await hear(port, 1.2))
+            told = await rest_ids(port, seen[0], seen[-1])
+            async with httpx.AsyncClient() as client:
+                base = f"http://127.0.0.1:{port}/fapi/v1"
+                start = BEGIN // 60_000 * 60_000
+                minute = (await client.get(f"{base}/klines?symbol=BTCUSDT&interval=1m&startTime={start}&limit=1")).json()
+                query = f"symbol=BTCUSDT&startTime={start}&endTime={start + 59_999}&limit=1000"
+                trades = (await client.get(f"{base}/aggTrades?{query}")).json()
+        return seen, told, minute[0], trades
+
+    seen, told, minute, trades = asyncio.run(story())
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    (hole,) = [row for row in rows if "hole" in row]
+    first, last = hole["hole"]
+    assert last == first + 3
+    assert set(range(seen[0], seen[-1] + 1)) - set(seen) == set(range(first, last + 1))
+    assert told == seen
+    written = [row["a"] for row in rows if "a" in row]
+    assert written[: len(seen)] == seen
+    assert minute[8] == sum(row["l"] - row["f"] + 1 for row in trades)  # the candle never heard of them either
+
+    async def again():
+        async with broken("", start_ms=BEGIN + 120_000, ledger=path) as port:  # the next process knows of the hole
+            return await rest_ids(port, seen[0], seen[-1])
+
+    assert asyncio.run(again()) == seen
+
+
+def test_duplicates_and_overtaken_messages_lose_nothing(broken):
+    plan = """
+        [[fault]]
+        kind = "duplicate"
+        at_s = 0.2
+        for_s = 0.5
+        chance = 0.5
+        [[fault]]
+        kind = "reorder"
+        at_s = 0.2
+        for_s = 0.5
+        chance = 0.3
+        most_s = 0.2
+    """
+
+    async def story():
+        async with broken(plan) as port:
+            return ids(await hear(port, 1.3))
+
+    seen = asyncio.run(story())
+    assert set(range(min(seen), max(seen) + 1)) == set(seen)
+    assert len(seen) > len(set(seen))
+    in_order = list(dict.fromkeys(seen))
+    assert in_order != sorted(in_order)
+
+
+def test_delayed_messages_come_late_and_in_order(broken):
+    async def story():
+        plan = '[[fault]]\nkind = "delay"\nat_s = 0.3\nfor_s = 0.3\nby_s = 0.5'
+        arrived = []
+        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}") as client:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.5):
+                    while True:
+                        arrived.append((json.loads(await client.recv())["a"], time.monotonic()))
+        return arrived
+
+    arrived = asyncio.run(story())
+    seen = [one for one, _ in arrived]
+    assert seen == list(range(seen[0], seen[-1] + 1))
+    pauses = [later[1] - earlier[1] for earlier, later in zip(arrived, arrived[1:], strict=False)]
+    assert max(pauses) > 0.3
+
+
+def test_a_silent_stream_speaks_again_when_it_is_subscribed_again(broken):
+    plan = '[[fault]]\nkind = "silence"\nat_s = 0.3\nstream = "btcusdt@aggTrade"'
+
+    async def story():
+        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/stream?streams={STREAM}/ethusdt@aggTrade") as client:
+            seen: list[tuple[float, str]] = []
+            begun = time.monotonic()
+            asked = False
+            while (now := time.monotonic() - begun) < 1.6:
+                if now > 0.9 and not asked:
+                    asked = True
+                    await client.send(json.dumps({"method": "SUBSCRIBE", "params": [STREAM], "id": 1}))
+                with suppress(TimeoutError):
+                    frame = json.loads(await asyncio.wait_for(client.recv(), 0.1))
+                    seen.append((now, frame.get("stream", "")))
+        return seen
+
+    seen = asyncio.run(story())
+    mine = [now for now, stream in seen if stream == STREAM]
+    others = [now for now, stream in seen if stream == "ethusdt@aggTrade"]
+    assert any(now < 0.3 for now in mine)
+    assert not [now for now in mine if 0.45 < now < 0.85]
+    assert [now for now in others if 0.45 < now < 0.85]
+    assert [now for now in mine if now > 0.95]
+
+
+@pytest.mark.parametrize("path", [f"/market/ws/{STREAM}", f"/market/stream?streams={STREAM}"])
+def test_malformed_frames_are_read_by_no_decoder(broken, path):
+    plan = "\n".join(
+        f'[[fault]]\nkind = "malformed"\nat_s = 0.{at}\ncount = 4\nshape = "{shape}"\nreplace = false'
+        for at, shape in enumerate(("truncated", "mutated", "not_json", "not_utf8", "types", "empty", "any"), 1)
+    )
+
+    async def story():
+        async with broken(plan) as port:
+            return await hear(port, 1.3, path)
+
+    bad, good = [], []
+    for raw in asyncio.run(story()):
+        try:
+            decode(raw, 1)
+        except MalformedMessage:
+            bad.append(raw)
+        else:
+            good.append(json.loads(raw)["data"]["a"] if "stream" in path else json.loads(raw)["a"])
+    assert len(bad) == 28
+    assert good == list(range(good[0], good[-1] + 1))  # they came beside the true ones
+
+
+def test_a_malformed_frame_takes_the_place_of_the_true_one(broken):
+    async def story():
+        async with broken('[[fault]]\nkind = "malformed"\nat_s = 0.2\ncount = 3\nshape = "truncated"') as port:
+            return await hear(port, 0.8)
+
+    good = [json.loads(raw)["a"] for raw in asyncio.run(story()) if raw.endswith(b"}")]
+    assert len(set(range(good[0], good[-1] + 1)) - set(good)) == 3
+
+
+def test_an_oversized_frame_is_valid_and_ends_a_connection_with_a_limit(broken):
+    plan = '[[fault]]\nkind = "oversized"\nat_s = 0.2\nbytes = 1_500_000'
+
+    async def patient():
+        async with broken(plan) as port:
+            return await hear(port, 0.8)
+
+    heard = asyncio.run(patient())
+    (large,) = [raw for raw in heard if len(raw) > 1_000_000]
+    assert abs(len(large) - 1_500_000) < 100
+    assert decode(large, 1) == decode(json.dumps({name: v for name, v in json.loads(large).items() if name != "padding"}), 1)
+    seen = ids(heard)
+    assert seen == list(range(seen[0], seen[-1] + 1))
+
+    async def strict():
+        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}") as client:
+            async with asyncio.timeout(5):
+                while True:
+                    await client.recv()
+
+    with pytest.raises(ConnectionClosed) as caught:
+        asyncio.run(strict())
+    assert caught.value.sent is not None
+    assert caught.value.sent.code == 1009
