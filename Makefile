@@ -23,7 +23,7 @@ endif
 endif
 endif
 
-.PHONY: help setup demo up test lint format bench lock clean
+.PHONY: help setup demo up test lint format bench chaos lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -52,6 +52,9 @@ format: $(DEV) ## let ruff fix and format
 
 bench: $(DEV) ## each benchmark beside its named peer
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+chaos: $(DEV) ## faults and kill -9 for 15 minutes, then the tables beside the truth (CHAOS="--minutes 5 --seed 3")
+	@exec $(BIN)/python benchmarks/chaos.py $(CHAOS)
 
 lock: $(DEV) ## choose dependency versions anew
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate -q -o requirements.lock

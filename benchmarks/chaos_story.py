@@ -1,0 +1,365 @@
+"""A chaos run: real processes in a storm of faults and kills, then calm, repair, and the comparison with the simulator's ledger.
+
+The one home of what `make chaos` runs for minutes and the test suite for seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from chaos_faults import Storm, begun
+from chaos_processes import Process, free_ports, run_command, wait_until_answering
+from chaos_verdict import Verdict, judge, read_ledger
+
+from pipeline.errors import WarehouseUnavailable
+from pipeline.jobs.resample import resample
+from pipeline.model.event import TradeKind
+from pipeline.model.timeframe import Timeframe
+from pipeline.profile import Kind, Profile, create_profile
+from pipeline.store import Role, connect, open_local
+
+PROFILE = "chaos"
+TIMEFRAMES = ("1s", "1m", "5m")
+SYMBOLS = (
+    "BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LINKUSDT", "LTCUSDT", "AVAXUSDT",
+)  # fmt: skip
+_LEAST = 10
+"""Gaps and restatements that a run must have seen to say anything."""
+_LOOK_S = 0.1
+_SIMULATOR, _CAPTURE, _WAREHOUSE, _REPAIR = "simulator", "capture", "warehouse", "repair"
+_TARGETS = ((_CAPTURE,), (_WAREHOUSE,), (_CAPTURE, _WAREHOUSE), (_WAREHOUSE,), (_CAPTURE,), (_SIMULATOR,), (_REPAIR,))
+"""Who is killed, in turn and then shuffled; two names die in the same moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a run shall be.
+
+    Attributes:
+        directory: where everything is written; nothing is removed.
+        seconds: how long the storm lasts; calm and repair come on top.
+        kills: moments at which something is killed with -9.
+        seed: of the faults, of the kills and of the market.
+        symbols: how many are followed.
+        fury: how much more often faults happen than in a long run.
+        repair_every_s: pause between two runs of repair and resample.
+        settled_after_s: age at which ids that the venue does not tell are believed not to exist.
+        calm_s: how long capture goes on after the last fault.
+        rebuild: whether the tables are then made anew from the journal, and compared once more.
+    """
+
+    directory: Path
+    seconds: float
+    kills: int
+    seed: int
+    symbols: int = 5
+    fury: float = 4.0
+    repair_every_s: float = 5.0
+    settled_after_s: float = 10.0
+    calm_s: float = 5.0
+    rebuild: bool = False
+
+
+@dataclass(slots=True)
+class Told:
+    """What a run came to."""
+
+    verdict: Verdict = field(default_factory=Verdict)
+    kills: Counter[str] = field(default_factory=Counter)
+    faults: Counter[str] = field(default_factory=Counter)
+    counts: Counter[str] = field(default_factory=Counter)
+    repairs: int = 0
+    resamples: int = 0
+    interrupted: int = 0
+    took_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """Who dies when, and for how long."""
+
+    at_s: float
+    targets: tuple[str, ...]
+    away_s: float
+
+
+def planned_kills(order: Order) -> list[Kill]:
+    """Kills spread over the storm: one at a random moment of each equal part of it."""
+    chance = random.Random(f"kills {order.seed}")
+    part = order.seconds / max(order.kills, 1)
+    targets = [_TARGETS[number % len(_TARGETS)] for number in range(order.kills)]
+    chance.shuffle(targets)
+    return [
+        Kill(part * (number + chance.random()), target, chance.choice((0.0, chance.uniform(0, 1), chance.uniform(1, 4))))
+        for number, target in enumerate(targets)
+    ]
+
+
+class Tending:
+    """Repair and resample, run after run beside the storm, as the schedules do it."""
+
+    def __init__(self, order: Order, profile: Profile, environment: dict[str, str], told: Told) -> None:
+        self._order = order
+        self._profile = profile
+        self._environment = environment
+        self._told = told
+        self._ended = threading.Event()
+        self._deaths: list[float] = []
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="tending")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.end()
+
+    def end(self) -> None:
+        """Wait for the run that goes on, and start no other."""
+        self._ended.set()
+        self._thread.join()
+
+    def kill_next(self, after_s: float) -> None:
+        """The next repair is killed with -9 so many seconds after its start."""
+        self._deaths.append(after_s)
+
+    def require(self) -> None:
+        """Raise what has gone wrong in the thread."""
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            while not self._ended.wait(self._order.repair_every_s):
+                self.repair(self._deaths.pop() if self._deaths else None)
+                try:
+                    self.resample()
+                except WarehouseUnavailable:
+                    self._told.interrupted += 1
+        except BaseException as error:  # noqa: BLE001 -- told to the one who waits
+            self._error = error
+
+    def repair(self, kill_after_s: float | None = None) -> str:
+        """`spreadwatch repair` once; returns what it said."""
+        command = ["-m", "pipeline.cli", "repair", "--settled-after", f"{self._order.settled_after_s:g}"]
+        log = self._order.directory / "repair.log"
+        done = run_command(command, self._environment, log, kill_after_s=kill_after_s)
+        self._told.repairs += 1
+        if done.code is None:
+            self._told.kills[_REPAIR] += 1
+        assert "unexpected" not in done.output, f"repair failed: {done.output[-2_000:]}"
+        return done.output
+
+    def resample(self) -> None:
+        """What the flow resample does, over the wire as it does it."""
+        with connect(self._profile, Role.WRITER) as warehouse:
+            resample(warehouse, [Timeframe.parse(name) for name in TIMEFRAMES], run="chaos")
+        self._told.resamples += 1
+
+
+class Run:
+    """The processes of one run, and what is done to them.
+
+    Attributes:
+        profile: where everything lands.
+    """
+
+    def __init__(self, order: Order, say: Callable[[str], None]) -> None:
+        self._order = order
+        self._say = say
+        self._symbols = SYMBOLS[: order.symbols]
+        order.directory.mkdir(parents=True, exist_ok=True)
+        self.profile = create_profile(order.directory, PROFILE, Kind.SIMULATED, TradeKind.AGGREGATE, created_at="2026-03-02T00:00:00Z")
+        warehouse_port, simulator_port = free_ports(2)
+        self._answers = {
+            _SIMULATOR: f"http://127.0.0.1:{simulator_port}/fapi/v1/ping",
+            _WAREHOUSE: f"http://127.0.0.1:{warehouse_port}/",
+        }
+        self._environment = self._chosen_environment(warehouse_port, simulator_port)
+        self._ledger = order.directory / "ledger.jsonl"
+        self._storm = Storm(order.directory, order.seed, order.seconds, order.fury)
+        self._processes: dict[str, Process] = {}
+        self._began = 0.0
+        self._told = Told()
+
+    def tell(self) -> Told:
+        """Run, and compare.
+
+        Raises:
+            AssertionError: when a process ends that was not killed, or things do not come to rest.
+        """
+        began = self._began = time.monotonic()
+        self._storm.begin(0.0)
+        with ExitStack() as held:
+            for name in (_SIMULATOR, _WAREHOUSE, _CAPTURE):
+                process = Process(name, self._command(name), self._environment, self._order.directory / f"{name}.log")
+                self._processes[name] = held.enter_context(process)
+                self._start(name)
+            tending = held.enter_context(Tending(self._order, self.profile, self._environment, self._told))
+            self._storm_through(tending)
+            tending.end()
+            tending.require()
+            self._calm(tending)
+        for name, process in self._processes.items():
+            self._told.kills[name] += process.kills
+        self._told.faults = begun(self._order.directory / f"{_SIMULATOR}.log")
+        with open_local(self.profile) as warehouse:
+            for name, count in warehouse.select('SELECT name, CAST(sum("count") AS BIGINT) FROM landing_counts GROUP BY name').iter_rows():
+                self._told.counts[name] = count
+        self._told.verdict = self.judged()
+        self._require_substance()
+        if self._order.rebuild:
+            self._say("everything anew from the journal")
+            done = run_command(
+                ["-m", "pipeline.cli", "profile", "rebuild", PROFILE], self._environment, self._order.directory / "rebuild.log"
+            )
+            assert done.code == 0, done.output
+            self._told.verdict.wrong += [f"after the rebuild, {wrong}" for wrong in self.judged().wrong]
+        self._told.took_s = time.monotonic() - began
+        return self._told
+
+    def judged(self) -> Verdict:
+        """The tables beside the ledger, which nobody has read before; for when everything has ended."""
+        with open_local(self.profile) as warehouse:
+            return judge(read_ledger(self._ledger), lambda sql: warehouse.select(sql).rows(), self._symbols)
+
+    # ------------------------------------------------------------------ the storm
+
+    def _storm_through(self, tending: Tending) -> None:
+        began = self._began
+        kills = planned_kills(self._order)
+        while kills or time.monotonic() - began < self._order.seconds:
+            tending.require()
+            for process in self._processes.values():
+                process.require()
+            if kills and time.monotonic() - began >= kills[0].at_s:
+                self._kill(kills.pop(0), tending)
+            time.sleep(_LOOK_S)
+
+    def _kill(self, kill: Kill, tending: Tending) -> None:
+        self._say(f"kill -9 of {' and '.join(kill.targets)}, back after {kill.away_s:.1f} s")
+        if _REPAIR in kill.targets:
+            tending.kill_next(0.5 + kill.away_s)
+            return
+        for name in kill.targets:
+            self._processes[name].kill()
+        time.sleep(kill.away_s)
+        for name in kill.targets:
+            if name == _SIMULATOR:
+                self._storm.begin(time.monotonic() - self._began)
+                self._processes[name].command = self._command(name)
+            self._processes[name].start()
+
+    # ------------------------------------------------------------------ the calm after it
+
+    def _calm(self, tending: Tending) -> None:
+        self._say("no more faults")
+        simulator, capture, warehouse = (self._processes[name] for name in (_SIMULATOR, _CAPTURE, _WAREHOUSE))
+        simulator.stop()
+        self._storm.end()
+        simulator.command = self._command(_SIMULATOR)
+        self._start(_SIMULATOR)
+        calm_ms = time.time_ns() // 1_000_000
+        self._until(lambda: self._newest_ms() > calm_ms, "a trade of every symbol since then", 60)
+        time.sleep(self._order.calm_s)
+        capture.stop()
+        self._say("capture has stopped, repairing")
+        wait_until_answering(warehouse, self._answers[_WAREHOUSE])
+        self._until(self._landed, "landing of the whole journal", 60)
+        deadline = time.monotonic() + 60 + self._order.settled_after_s
+        while still := self._rows("SELECT * FROM gaps WHERE state = 'open'"):
+            assert time.monotonic() < deadline, f"gaps stay open: {still}"
+            said = tending.repair()
+            self._say(said.splitlines()[-1] if said else "repair says nothing")
+        tending.resample()
+        warehouse.stop()
+        simulator.stop()
+
+    def _newest_ms(self) -> int:
+        """Event time of the newest trade of the symbol that is furthest behind."""
+        newest = dict(self._rows("SELECT symbol, epoch_ms(max(event_time)) FROM ticks GROUP BY symbol"))
+        return min(newest.get(symbol, 0) for symbol in self._symbols)
+
+    def _landed(self) -> bool:
+        from pipeline.jobs.landed import wait_until_landed
+        from pipeline.journal import open_journal
+        from pipeline.settings import Settings
+
+        with connect(self.profile, Role.READER) as warehouse:
+            wait_until_landed(warehouse, open_journal(self.profile, Settings()), "capture", patience_s=30)
+        return True
+
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """Ask the warehouse, which may just be starting."""
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with connect(self.profile, Role.READER) as warehouse:
+                    return warehouse.select(sql).rows()
+            except WarehouseUnavailable:
+                self._processes[_WAREHOUSE].require()
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_LOOK_S)
+
+    def _until(self, condition: Callable[[], object], what: str, within_s: float) -> None:
+        deadline = time.monotonic() + within_s
+        while not condition():
+            for process in self._processes.values():
+                process.require()
+            assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s\n{self._processes[_CAPTURE].tail()}"
+            time.sleep(_LOOK_S)
+
+    def _require_substance(self) -> None:
+        verdict = self._told.verdict
+        gaps, restated = sum(verdict.gaps.values()), sum(verdict.restated.values())
+        if gaps < _LEAST or restated < _LEAST:
+            verdict.wrong.append(f"{gaps} gaps and {restated} restated bars say nothing; at least {_LEAST} of each are needed")
+
+    # ------------------------------------------------------------------ how it all is started
+
+    def _start(self, name: str) -> None:
+        self._processes[name].start()
+        if name in self._answers:
+            wait_until_answering(self._processes[name], self._answers[name])
+
+    def _command(self, name: str) -> list[str]:
+        if name == _SIMULATOR:
+            return [
+                "-m",
+                "pipeline.cli",
+                "simulate",
+                "--seed",
+                str(self._order.seed),
+                *self._storm.arguments,
+                "--ledger",
+                str(self._ledger),
+            ]
+        return ["-m", "pipeline.cli", name]
+
+    def _chosen_environment(self, warehouse_port: int, simulator_port: int) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPREADWATCH_", "PREFECT_"))}
+        chosen = {
+            "DATA_DIR": str(self._order.directory),
+            "PROFILE": PROFILE,
+            "WAREHOUSE_PORT": str(warehouse_port),
+            "SIMULATOR_PORT": str(simulator_port),
+            "SYMBOLS": ",".join(self._symbols),
+            "TIMEFRAMES": ",".join(TIMEFRAMES),
+            # Silence and lost connections are acted on in seconds, and segments are small: a short run meets what a long one does.
+            "STALE_AFTER_S": "4",
+            "RECONNECT_MAX_S": "2",
+            "SEGMENT_MB": "1",
+            "SEGMENT_MINUTES": "1",
+        }
+        return kept | {f"SPREADWATCH_{name}": value for name, value in chosen.items()}
