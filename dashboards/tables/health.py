@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from dashboards.hub import Moment
-from pipeline.errors import JournalError
-from pipeline.journal import JournalReader, Position, sources
+from pipeline.errors import JournalError, SettingsError
+from pipeline.journal import Position, open_journal
+from pipeline.profile import Profile
+from pipeline.settings import Settings
 from pipeline.store import Warehouse
 from pipeline.store.health import gap_totals, landing_counts, landing_offsets, load_gaps, load_streams, malformed_samples, row_counts
 
@@ -36,7 +37,8 @@ class Health:
 class HealthTopic:
     """The state of a profile's platform."""
 
-    journal: Path
+    profile: Profile
+    settings: Settings
     every_s: float = 1.8
     from_warehouse: bool = True
 
@@ -54,17 +56,24 @@ class HealthTopic:
             offsets=offsets,
             malformed=malformed_samples(warehouse),
             rows=row_counts(warehouse),
-            backlog=_backlog(self.journal, offsets),
+            backlog=_backlog(self.profile, self.settings, offsets),
         )
 
 
-def _backlog(journal: Path, offsets: pl.DataFrame) -> dict[str, int]:
+def _backlog(profile: Profile, settings: Settings, offsets: pl.DataFrame) -> dict[str, int]:
     landed = {row["source"]: Position(row["seq"], row["offset"]) for row in offsets.iter_rows(named=True)}
     found: dict[str, int] = {}
-    for source in sources(journal):
+    try:
+        journal = open_journal(profile, settings)
+        there = journal.sources()
+    except (JournalError, SettingsError):  # the table shows what it knows
+        return found
+    for source in there:
         if source in landed:
             try:
-                found[source] = JournalReader(journal / source).backlog_bytes(landed[source])
+                with journal.reader(source) as reader:
+                    found[source] = reader.backlog_bytes(landed[source])
             except (JournalError, OSError):  # a segment that is being sealed at this moment: next time
                 continue
+    journal.close()
     return found

@@ -86,7 +86,8 @@ class HealthView:
     def shown(self) -> None:
         """Look at the platform."""
         runs = FlowRunsTopic(f"{self._context.prefect_url}/api", self._context.prefect_auth)
-        self._desk.session.want(self._show, [HealthTopic(self._context.journal), UpkeepTopic(self._made), runs, STATUS])
+        health = HealthTopic(self._context.profile, self._context.settings)
+        self._desk.session.want(self._show, [health, UpkeepTopic(self._made), runs, STATUS])
 
     @property
     def _made(self) -> tuple[str, ...]:

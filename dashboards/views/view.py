@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from panel.viewable import Viewable
@@ -54,11 +53,6 @@ class Context:
     def timeframes(self) -> tuple[Timeframe, ...]:
         """The configured timeframes, shortest first."""
         return self.settings.parsed_timeframes
-
-    @property
-    def journal(self) -> Path:
-        """Where the journal lies."""
-        return self.profile.journal
 
 
 @dataclass(slots=True)

@@ -7,7 +7,7 @@ import logging
 import time
 
 from pipeline.capture.intake import Intake
-from pipeline.errors import JournalError
+from pipeline.errors import JournalError, WriterFenced
 from pipeline.journal import Writer
 
 _log = logging.getLogger(__name__)
@@ -27,11 +27,17 @@ class Committer:
         self.fault: JournalError | None = None
 
     async def run(self) -> None:
-        """Commit until cancelled."""
+        """Commit until cancelled.
+
+        Raises:
+            WriterFenced: when another process has become the writer: nothing can be kept any more.
+        """
         while True:
             await asyncio.sleep(self._interval_s if self.fault is None else max(self._interval_s, _RETRY_S))
             try:
                 await asyncio.to_thread(self._writer.commit)
+            except WriterFenced:
+                raise
             except JournalError as error:
                 self._failed(error)
             else:

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 
 import polars as pl
 
-from pipeline.errors import StoreError
-from pipeline.journal import JournalReader, Position, sources
+from pipeline.errors import JournalError, StoreError
+from pipeline.journal import START, Position, open_journal
 from pipeline.profile import Kind, Profile
+from pipeline.settings import settings
 from pipeline.store import Role, connect
 from pipeline.store.health import gap_totals, landing_counts, landing_offsets, load_clock, load_streams, malformed_samples, row_counts
 from pipeline.store.quality import newest_checks
@@ -52,8 +53,7 @@ def take_vitals(profile: Profile) -> Vitals:
         well, text = _streams(streams)
         healthy = healthy and well
         lines.append(("streams", text))
-    backlog = _backlog(profile, offsets)
-    lines.append(("backlog", f"{backlog / 1e6:.1f} MB of the journal not landed yet"))
+    lines.append(("backlog", _backlog(profile, offsets)))
     lines.append(("rows", ", ".join(f"{row['rows']:,} {row['name']}" for row in rows.iter_rows(named=True) if row["rows"])))
     open_gaps = int(gaps["open"].sum()) if gaps.height else 0
     lines.append(
@@ -96,10 +96,14 @@ def _quality(checks: pl.DataFrame) -> str:
     )
 
 
-def _backlog(profile: Profile, offsets: pl.DataFrame) -> int:
+def _backlog(profile: Profile, offsets: pl.DataFrame) -> str:
     landed = {row["source"]: Position(row["seq"], row["offset"]) for row in offsets.iter_rows(named=True)}
     total = 0
-    for source in sources(profile.journal):
-        with JournalReader(profile.journal / source) as reader:
-            total += reader.backlog_bytes(landed.get(source, Position(0, 0)))
-    return total
+    try:
+        journal = open_journal(profile, settings())
+        for source in journal.sources():
+            with journal.reader(source) as reader:
+                total += reader.backlog_bytes(landed.get(source, START))
+    except JournalError as error:
+        return str(error)
+    return f"{total / 1e6:.1f} MB of the journal not landed yet"

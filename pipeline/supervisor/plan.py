@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipeline.journal import written_file
 from pipeline.profile import Kind, Profile
 from pipeline.settings import Settings
 from pipeline.supervisor.ports import PortNeed
@@ -132,7 +133,7 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
             own("capture"),
             environment,
             after=("simulate",) if simulated else (),
-            probe=FileProbe(profile.journal / "capture" / "HEAD"),
+            probe=FileProbe(written_file(profile, settings, "capture")),
         ),
         ProcessSpec("warehouse", own("warehouse"), environment, probe=TcpProbe(host, settings.warehouse_port), grace_s=20.0),
         ProcessSpec(

@@ -8,7 +8,7 @@ import secrets
 import threading
 from collections.abc import Mapping
 
-from pipeline.errors import WarehouseBusy
+from pipeline.errors import JournalUnavailable, WarehouseBusy
 from pipeline.notify import Channel, configured_channels
 from pipeline.profile import Profile
 from pipeline.settings import Settings
@@ -23,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 _PATIENCE_S = 20.0  # with a command that has the file open: it does so only while nobody serves it
 _IDLE_S = 0.01  # how often the journal's published position is looked at when there is nothing to land: a 16-byte read
+_AWAY_S = 2.0  # how soon a journal whose server was away is read again
 
 
 async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None:
@@ -78,8 +79,13 @@ async def _work(warehouse: LocalWarehouse, engine: Engine, channels: Mapping[str
 
     def land() -> None:
         while not ended.is_set():
-            if not engine.run_once():
-                ended.wait(_IDLE_S)
+            try:
+                pause_s = 0.0 if engine.run_once() else _IDLE_S
+            except JournalUnavailable as error:  # what is landed is served meanwhile
+                _log.error("journal cannot be read", extra={"why": str(error)})
+                pause_s = _AWAY_S
+            if pause_s:
+                ended.wait(pause_s)
 
     landing = asyncio.create_task(asyncio.to_thread(land))
     delivery = asyncio.create_task(deliver_forever(OutboxStore(warehouse.connection), channels, stop))

@@ -16,7 +16,7 @@ from pathlib import Path
 from pipeline.errors import StoreError
 from pipeline.jobs.backup import copied
 from pipeline.jobs.resample import resample
-from pipeline.journal import START, JournalReader, Position, sources
+from pipeline.journal import START, Position, open_journal
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.store.counts import load_totals
@@ -73,12 +73,13 @@ def _land(profile: Profile, settings: Settings, store: RebuildStore, progress: P
     lander = Lander(landing, profile, venue(), lateness_ms=settings.lateness_ms, halt_after_s=settings.halt_after_s)
     lines = 0
     targets = store.targets()
-    for source in sources(profile.journal):
+    journal = open_journal(profile, settings)
+    for source in journal.sources():
         if source not in targets:
             continue
         end = Position(*targets[source])
         position = START
-        with JournalReader(profile.journal / source) as reader:
+        with journal.reader(source) as reader:
             while position < end:
                 block, after = reader.read(position, settings.batch_max_lines)
                 if after.seq == end.seq and after.offset > end.offset:
