@@ -34,6 +34,9 @@ class Order:
     replay: tuple[Path, ...] = ()
     speed: float = 1.0
     shift: bool = False
+    fault_file: Path | None = None
+    fault_words: tuple[str, ...] = ()
+    ledger: Path | None = None
 
 
 async def run_platform(order: Order, chosen: Settings) -> int:
@@ -88,16 +91,20 @@ async def _source(order: Order, chosen: Settings) -> tuple[Source, Settings]:
         pairs = tuple(f"{planted.y}/{planted.x}" for planted in truth() if planted.kind is not Relation.UNRELATED)
     else:
         from pipeline.jobs.scan import scan_recordings
+        from pipeline.journal import find_recordings
         from pipeline.simulator.config import SimulatorConfig
 
         SimulatorConfig(replay=order.replay, speed=order.speed, shift_to_now=order.shift)  # refuses here what it would refuse there
-        click.echo(f"Reading {len(order.replay)} recording{'s' if len(order.replay) > 1 else ''} ...")
-        scan = await asyncio.to_thread(scan_recordings, order.replay)
+        files = find_recordings(order.replay)
+        click.echo(f"Reading {len(files)} recording{'s' if len(files) > 1 else ''} ...")
+        scan = await asyncio.to_thread(scan_recordings, files)
+        if scan.damage:
+            click.echo(f"Warning: {scan.damage.told()}; what was kept is played", err=True)
         symbols, trade_stream = scan.symbols, scan.kind
         pairs = tuple(pair for pair in chosen.pairs if set(pair.split("/")) <= set(symbols)) or _first_pair(symbols)
     overrides = {"symbols": ",".join(symbols), "pairs": ",".join(pairs), "trade_stream": trade_stream.value}
     overrides = {name: value for name, value in overrides.items() if name not in chosen.model_fields_set}
-    source = Source(replay=order.replay, speed=order.speed, shift=order.shift, overrides=overrides)
+    source = Source(order.replay, order.speed, order.shift, order.fault_file, order.fault_words, order.ledger, overrides)
     return source, chosen.model_copy(update={"trade_stream": trade_stream} if "trade_stream" in overrides else {})
 
 

@@ -29,10 +29,10 @@ if TYPE_CHECKING:
 
 _REPLAY = click.option(
     "--replay",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(exists=True, path_type=Path),
     multiple=True,
     metavar="PATH",
-    help="Recording to play (plain, .gz or .zst); may be given several times.",
+    help="Recording to play (plain, .gz or .zst), or a directory of them; may be given several times.",
 )
 _SPEED = click.option("--speed", type=float, default=1.0, show_default=True, help="Speed of the replay; inf for as fast as it goes.")
 _SHIFT = click.option("--shift", is_flag=True, help="Move the recording's times to now; they are kept otherwise.")
@@ -60,7 +60,20 @@ _LEDGER = click.option(
 @_REPLAY
 @_SPEED
 @_SHIFT
-def up(*, profile_name: str | None, kind: str | None, replay: tuple[Path, ...], speed: float, shift: bool) -> None:
+@_FAULTS
+@_FAULT
+@_LEDGER
+def up(
+    *,
+    profile_name: str | None,
+    kind: str | None,
+    replay: tuple[Path, ...],
+    speed: float,
+    shift: bool,
+    fault_file: Path | None,
+    fault_words: tuple[str, ...],
+    ledger: Path | None,
+) -> None:
     """Run the whole platform until Ctrl-C."""
     from pipeline.cli.platform import Order, run_platform
 
@@ -69,8 +82,16 @@ def up(*, profile_name: str | None, kind: str | None, replay: tuple[Path, ...], 
         hint = "give the recordings with --replay PATH" if chosen_kind is Kind.RECORDED else "leave out --replay or use --kind recorded"
         msg = f"a {chosen_kind} profile was asked for; {hint}."
         raise click.UsageError(msg)
+    if chosen_kind is not Kind.SIMULATED and (fault_file or fault_words or ledger):
+        msg = f"--faults, --fault and --ledger are the simulated market's; a {chosen_kind} profile has none. Use --kind simulated."
+        raise click.UsageError(msg)
+    _plan(fault_file, fault_words)  # refuses here what the simulator would refuse
+    if ledger is not None and not ledger.resolve().parent.is_dir():
+        msg = f"ledger {ledger} cannot be written: there is no directory {ledger.resolve().parent}. Make it or name another file."
+        raise click.UsageError(msg)
     name = profile_name or _default_name(chosen_kind)
-    sys.exit(asyncio.run(run_platform(Order(name, chosen_kind, replay, speed, shift), settings())))
+    order = Order(name, chosen_kind, replay, speed, shift, fault_file, fault_words, ledger)
+    sys.exit(asyncio.run(run_platform(order, settings())))
 
 
 @click.command()
@@ -123,6 +144,7 @@ def simulate(
     tell_truth: bool,
 ) -> None:
     """Be the venue, on this machine: a seeded market, or a recording."""
+    from pipeline.journal import find_recordings
     from pipeline.simulator import SimulatorConfig, serve, truth
 
     if tell_truth:
@@ -135,7 +157,7 @@ def simulate(
         host=chosen.host,
         port=port or chosen.simulator_port,
         seed=chosen.simulator_seed if seed is None else seed,
-        replay=replay,
+        replay=find_recordings(replay),
         speed=speed,
         shift_to_now=shift,
         faults=_plan(fault_file, fault_words),

@@ -19,7 +19,7 @@ _EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 -- compared wi
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What a profile's simulated venue plays.
+    """What a profile's simulated venue plays, what goes wrong there, and where it writes the truth.
 
     ``overrides`` are settings, by name, that every process of the run gets (the symbols of a recording, for example).
     """
@@ -27,6 +27,9 @@ class Source:
     replay: tuple[Path, ...] = ()
     speed: float = 1.0
     shift: bool = False
+    fault_file: Path | None = None
+    fault_words: tuple[str, ...] = ()
+    ledger: Path | None = None
     overrides: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -163,7 +166,10 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
 
 
 def _simulator_arguments(source: Source) -> tuple[str, ...]:
-    if not source.replay:
-        return ()
-    paths = [argument for path in source.replay for argument in ("--replay", str(path.resolve()))]
-    return (*paths, "--speed", f"{source.speed:g}", *(("--shift",) if source.shift else ()))
+    arguments = [argument for path in source.replay for argument in ("--replay", str(path.resolve()))]
+    if source.replay:
+        arguments += ["--speed", f"{source.speed:g}", *(["--shift"] if source.shift else [])]
+    for option, path in (("--faults", source.fault_file), ("--ledger", source.ledger)):
+        if path is not None:
+            arguments += [option, str(path.resolve())]
+    return (*arguments, *(argument for word in source.fault_words for argument in ("--fault", word)))

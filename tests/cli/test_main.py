@@ -81,6 +81,12 @@ def test_help_lists_every_command_and_works_without_a_data_directory(spreadwatch
         (["profile", "reset", "absent"], 2, "profile 'absent' does not exist"),
         (["up", "--replay", "README.md", "--speed", "0"], 2, "replay speed 0.0 cannot be used"),
         (["up", "--replay", "README.md"], 1, "there is no trade in"),
+        (["up", "--kind", "live", "--ledger", "truth"], 2, "a live profile has none. Use --kind simulated"),
+        (["up", "--kind", "recorded", "--replay", "README.md", "--fault", "drop:every_s=3"], 2, "a recorded profile has none"),
+        (["up", "--kind", "simulated", "--fault", "drop"], 2, "fault 1 (drop), key `at_s` or `every_s` is missing"),
+        (["up", "--kind", "simulated", "--ledger", "no/truth"], 2, "cannot be written: there is no directory"),
+        (["simulate", "--faults", "README.md"], 2, "README.md is not TOML"),
+        (["simulate", "--replay", "README.md", "--ledger", "truth"], 2, "a replay has no ledger"),
     ],
 )
 def test_an_error_is_one_line_and_the_code_says_whose_fault(

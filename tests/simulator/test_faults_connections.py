@@ -132,17 +132,19 @@ def test_a_slow_connection_gets_everything_late(broken):
 
 def test_refused_connections_do_not_end_the_open_ones(broken):
     async def story():
-        async with broken('[[fault]]\nkind = "refuse"\nat_s = 0.3\nfor_s = 0.5') as port:
-            async with connect(f"ws://127.0.0.1:{port}{PATH}") as client:
-                await asyncio.sleep(0.5)
-                with pytest.raises(ConnectionRefusedError):
-                    await connect(f"ws://127.0.0.1:{port}{PATH}")
-                async with httpx.AsyncClient() as rest:
-                    with pytest.raises(httpx.ConnectError):
-                        await rest.get(f"http://127.0.0.1:{port}/fapi/v1/ping")
-                    await (await client.ping())
-                    await asyncio.sleep(0.6)
-                    return (await rest.get(f"http://127.0.0.1:{port}/fapi/v1/ping")).status_code
+        async with (
+            broken('[[fault]]\nkind = "refuse"\nat_s = 0.3\nfor_s = 0.5') as port,
+            connect(f"ws://127.0.0.1:{port}{PATH}") as client,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fapi/v1") as rest,
+        ):
+            await asyncio.sleep(0.5)
+            with pytest.raises(ConnectionRefusedError):
+                await connect(f"ws://127.0.0.1:{port}{PATH}")
+            with pytest.raises(httpx.ConnectError):
+                await rest.get("ping")
+            await (await client.ping())
+            await asyncio.sleep(0.6)
+            return (await rest.get("ping")).status_code
 
     assert asyncio.run(story()) == 200
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import pytest
@@ -90,7 +90,7 @@ def test_the_same_seed_gives_the_same_moments_and_another_seed_others():
     drops, skips, (hole,) = (list(islice(moments(plan, fault), 4_000)) for fault in plan.faults)
     assert [one.at_s for one in drops] != [one.at_s for one in skips]
     assert hole.at_s == 7
-    pauses = [later.at_s - earlier.at_s for earlier, later in zip(drops, drops[1:], strict=False)]
+    pauses = [later.at_s - earlier.at_s for earlier, later in pairwise(drops)]
     assert min(pauses) > 0
     assert statistics.fmean(pauses) == pytest.approx(20, rel=0.1)
     assert statistics.stdev(pauses) == pytest.approx(20, rel=0.1)

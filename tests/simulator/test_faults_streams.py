@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import suppress
+from itertools import pairwise
 
 import httpx
 import pytest
@@ -41,7 +42,7 @@ async def hear(port: int, seconds: float, path: str = f"/market/ws/{STREAM}") ->
         with suppress(TimeoutError, ConnectionClosed):
             async with asyncio.timeout(seconds):
                 while True:
-                    heard.append(await client.recv(decode=False))  # noqa: PERF401  kept after the timeout
+                    heard.append(await client.recv(decode=False))
     return heard
 
 
@@ -75,31 +76,32 @@ def test_the_ids_of_a_hole_are_given_by_nobody_and_the_ledger_says_so(broken, tm
     async def story():
         async with broken(plan, ledger=path) as port:
             seen = ids(await hear(port, 1.2))
-            told = await rest_ids(port, seen[0], seen[-1])
-            async with httpx.AsyncClient() as client:
-                base = f"http://127.0.0.1:{port}/fapi/v1"
-                start = BEGIN // 60_000 * 60_000
-                minute = (await client.get(f"{base}/klines?symbol=BTCUSDT&interval=1m&startTime={start}&limit=1")).json()
-                query = f"symbol=BTCUSDT&startTime={start}&endTime={start + 59_999}&limit=1000"
-                trades = (await client.get(f"{base}/aggTrades?{query}")).json()
-        return seen, told, minute[0], trades
+            return seen, await rest_ids(port, seen[0], seen[-1])
 
-    seen, told, minute, trades = asyncio.run(story())
+    seen, told = asyncio.run(story())
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     (hole,) = [row for row in rows if "hole" in row]
     first, last = hole["hole"]
     assert last == first + 3
     assert set(range(seen[0], seen[-1] + 1)) - set(seen) == set(range(first, last + 1))
     assert told == seen
-    written = [row["a"] for row in rows if "a" in row]
-    assert written[: len(seen)] == seen
-    assert minute[8] == sum(row["l"] - row["f"] + 1 for row in trades)  # the candle never heard of them either
+    assert [row["a"] for row in rows if "a" in row][: len(seen)] == seen
 
     async def again():
-        async with broken("", start_ms=BEGIN + 120_000, ledger=path) as port:  # the next process knows of the hole
-            return await rest_ids(port, seen[0], seen[-1])
+        """The next process knows of the hole, and so do its candles."""
+        async with (
+            broken("", start_ms=BEGIN + 120_000, ledger=path) as port,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fapi/v1") as client,
+        ):
+            (minute,) = (await client.get(f"klines?symbol=BTCUSDT&interval=1m&startTime={BEGIN}&limit=1")).json()
+            trades = (await client.get(f"aggTrades?symbol=BTCUSDT&startTime={BEGIN}&endTime={BEGIN + 59_999}&limit=1000")).json()
+            return await rest_ids(port, seen[0], seen[-1]), minute[8], trades
 
-    assert asyncio.run(again()) == seen
+    told, count, trades = asyncio.run(again())
+    assert told == seen
+    assert not {row["a"] for row in trades} & set(range(first, last + 1))
+    assert trades[0]["a"] < first < last < trades[-1]["a"]
+    assert count == sum(row["l"] - row["f"] + 1 for row in trades)
 
 
 def test_duplicates_and_overtaken_messages_lose_nothing(broken):
@@ -142,7 +144,7 @@ def test_delayed_messages_come_late_and_in_order(broken):
     arrived = asyncio.run(story())
     seen = [one for one, _ in arrived]
     assert seen == list(range(seen[0], seen[-1] + 1))
-    pauses = [later[1] - earlier[1] for earlier, later in zip(arrived, arrived[1:], strict=False)]
+    pauses = [later[1] - earlier[1] for earlier, later in pairwise(arrived)]
     assert max(pauses) > 0.3
 
 

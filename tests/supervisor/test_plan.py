@@ -39,6 +39,22 @@ def test_other_platforms_talk_to_the_simulator_only(tmp_path: Path, kind: Kind) 
     assert plan.ports[-1].setting == "simulator_port"
 
 
+def test_faults_and_ledger_are_passed_on_to_the_simulator(tmp_path: Path) -> None:
+    source = Source(fault_file=tmp_path / "f.toml", fault_words=("drop:every_s=3", "hole:at_s=9"), ledger=tmp_path / "truth")
+    simulator = make_plan(profile(tmp_path, Kind.SIMULATED), Settings(data_dir=tmp_path), source).processes[0]
+    expected = (
+        "--faults",
+        str(tmp_path / "f.toml"),
+        "--ledger",
+        str(tmp_path / "truth"),
+        "--fault",
+        "drop:every_s=3",
+        "--fault",
+        "hole:at_s=9",
+    )
+    assert simulator.command[-8:] == expected
+
+
 def test_prefect_keeps_to_the_profile_and_to_this_machine(tmp_path: Path) -> None:
     mine = profile(tmp_path, Kind.LIVE)
     (server,) = [spec for spec in make_plan(mine, Settings(data_dir=tmp_path, prefect_port=4321)).processes if spec.name == "prefect"]
