@@ -39,6 +39,8 @@ Every message is one line: what was wrong, what was expected, what to do.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 class SpreadwatchError(Exception):
     """Base of every error that Spreadwatch raises on purpose."""
@@ -73,7 +75,12 @@ class MalformedMessage(DataError):
 
 
 class RecordingError(DataError):
-    """A recording that cannot be read."""
+    """A recording that cannot be read: which file, and which line, where it is the fault of one."""
+
+    def __init__(self, message: str, path: Path | None = None, line: int | None = None) -> None:
+        super().__init__(message)
+        self.path = path
+        self.line = line
 
 
 class UploadError(DataError):

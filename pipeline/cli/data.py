@@ -16,17 +16,24 @@ _TIME = "ISO time, UTC unless it says otherwise, such as 2026-11-22T14:00"
 
 
 @click.command()
-@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="PATH ...")
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path), metavar="PATH ...")
 @profile_option
 def ingest(*, paths: tuple[Path, ...], profile_name: str | None) -> None:
-    """Land recordings (plain, .gz or .zst) in a recorded profile, resample, and exit."""
+    """Land recordings (plain, .gz or .zst; of a directory all in it) in a recorded profile, resample, and exit.
+
+    A recording that is damaged is landed as far as it can be read; then the exit code is 1 and one line tells file, line number and
+    what was kept.
+    """
+    from pipeline.errors import RecordingError
     from pipeline.jobs.scan import scan_recordings
+    from pipeline.journal import find_recordings
     from pipeline.logs import configure
     from pipeline.profile import list_profiles
     from pipeline.warehouse.ingest import ingest as ingest_recordings
 
     chosen = settings()
     configure("WARNING")
+    paths = find_recordings(paths)
     name = profile_name or "replay"
     if name not in {profile.name for profile in list_profiles(chosen.data_dir)}:
         # The first recording decides which of the two trade streams this profile holds.
@@ -41,10 +48,9 @@ def ingest(*, paths: tuple[Path, ...], profile_name: str | None) -> None:
         f"{report.lines} lines: {added.ticks} new trades, {added.quotes} new quotes, {added.gaps} new gaps, {added.bars} new bars "
         f"in profile {profile.name} ({time.monotonic() - started:.1f} s)"
     )
-    for line in report.bad_lines[:10]:
-        click.echo(f"  not used: {line}", err=True)
-    if len(report.bad_lines) > 10:
-        click.echo(f"  and {len(report.bad_lines) - 10} more", err=True)
+    if report.damage:
+        msg = f"{report.damage.told()}; all that was kept has been landed"
+        raise RecordingError(msg)
 
 
 @click.command()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.errors import MalformedMessage, RecordingError
-from pipeline.journal.recording import read_recording
+from pipeline.journal import Damage, read_recording
 from pipeline.model.event import Trade, TradeKind
 from pipeline.venues.binance import decode
 
@@ -20,13 +20,14 @@ class Scan:
     """What recordings hold.
 
     ``symbols`` are those with trades, alphabetically. ``kinds`` counts their trades by stream; only the more frequent
-    kind can be landed into one profile.
+    kind can be landed into one profile. ``damage`` tells which lines cannot be read; of those that can, none has been judged.
     """
 
     symbols: tuple[str, ...]
     kinds: dict[TradeKind, int]
     first_recv_ns: int
     last_recv_ns: int
+    damage: Damage = field(default_factory=Damage, compare=False)
 
     @property
     def kind(self) -> TradeKind:
@@ -38,15 +39,17 @@ def scan_recordings(paths: Iterable[Path]) -> Scan:
     """Read recordings once. Lines that do not decode are passed over: they are counted where they are landed.
 
     Raises:
-        RecordingError: when a file cannot be read, or there is no trade in any of them.
+        RecordingError: when there is no trade in any of them.
     """
     given = list(paths)
+    damage = Damage()
     symbols: set[str] = set()
     kinds: dict[TradeKind, int] = {}
     times: list[int] = []
     for path in given:
         last = None
-        for recv_ns, raw in read_recording(path, on_bad=lambda _: None):
+        for recv_ns, raw in read_recording(path, on_bad=damage.note):
+            damage.kept[path] += 1
             if last is None:
                 times.append(recv_ns)
             last = recv_ns
@@ -62,6 +65,7 @@ def scan_recordings(paths: Iterable[Path]) -> Scan:
         if last is not None:
             times.append(last)
     if not kinds:
-        msg = f"there is no trade in {', '.join(map(str, given))}; expected recordings of Binance USD-M aggTrade or trade streams"
+        reason = f" ({damage.told()})" if damage else "" if times else " (empty)"
+        msg = f"there is no trade in {', '.join(map(str, given))}{reason}; expected recordings of Binance USD-M aggTrade or trade streams"
         raise RecordingError(msg)
-    return Scan(tuple(sorted(symbols)), kinds, min(times), max(times))
+    return Scan(tuple(sorted(symbols)), kinds, min(times), max(times), damage)

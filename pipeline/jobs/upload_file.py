@@ -19,7 +19,7 @@ import polars as pl
 import zstandard
 
 from pipeline.errors import UploadError
-from pipeline.journal.recording import unpacked
+from pipeline.journal.unpacking import unpacked
 from pipeline.model.coverage import Coverage
 from pipeline.model.timeframe import Timeframe
 from pipeline.venues.user_csv import Form, Layout, parse_rows, read_layout

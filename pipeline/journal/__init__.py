@@ -12,18 +12,21 @@ The same journal may lie in Redis Streams instead (``redis_streams``); ``open_jo
 
 from __future__ import annotations
 
+from pipeline.journal.damage import Damage
 from pipeline.journal.files import FileJournal
+from pipeline.journal.finding import find_recordings
 from pipeline.journal.head import durable
 from pipeline.journal.interface import Journal, Reader, Writer
 from pipeline.journal.opening import open_journal, written_file
 from pipeline.journal.position import START, Position
 from pipeline.journal.reader import JournalReader, sources
-from pipeline.journal.recording import merge_recordings, read_recording
+from pipeline.journal.recording import merge_numbered, merge_recordings, read_recording
 from pipeline.journal.segment import Segment
 from pipeline.journal.writer import JournalWriter
 
 __all__ = [
     "START",
+    "Damage",
     "FileJournal",
     "Journal",
     "JournalReader",
@@ -33,6 +36,8 @@ __all__ = [
     "Segment",
     "Writer",
     "durable",
+    "find_recordings",
+    "merge_numbered",
     "merge_recordings",
     "open_journal",
     "read_recording",
