@@ -58,9 +58,6 @@ class Settings(BaseSettings):
     halt_after_s: float = Field(
         300.0, ge=1, description="Seconds between two trades with no id missing between them from which the gap ledger notes a halt."
     )
-    halt_after_s: float = Field(
-        300.0, ge=1, description="Seconds between two trades with no id missing between them from which the gap ledger notes a halt."
-    )
     lateness_ms: int = Field(1_000, ge=0, le=600_000, description="How long after its end a bar waits for late trades to be complete.")
 
     trade_stream: TradeKind = Field(TradeKind.AGGREGATE, description="Trade stream of a profile: aggTrade or trade. One kind a profile.")

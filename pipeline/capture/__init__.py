@@ -1,6 +1,7 @@
 """Capture: raw messages of the venue into the journal. Small, depends on nothing but the disk, never stops.
 
     process     starts and ends everything
+    recording   the same for chosen streams, with nothing behind it
     following   the universe file, once a second
     pool        streams spread over connections
     keeper      one place in the pool: connect, replace, reconnect for ever
@@ -17,5 +18,6 @@ Everything received goes into the journal before anybody looks at it.
 from __future__ import annotations
 
 from pipeline.capture.process import SOURCE, run
+from pipeline.capture.recording import Progress, record
 
-__all__ = ["SOURCE", "run"]
+__all__ = ["SOURCE", "Progress", "record", "run"]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any
 
 from pipeline.capture.clock import clock_line, tick
 from pipeline.capture.committing import Committer
@@ -25,8 +27,12 @@ SOURCE = "capture"
 _log = logging.getLogger(__name__)
 
 
+Start = Callable[[Pool, Intake], Iterable[Coroutine[Any, Any, None]]]
+"""Tells the pool what to follow, and gives what has to run beside it until the end."""
+
+
 async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, source: str = SOURCE, exchange: Venue | None = None) -> None:
-    """Capture until ``stop`` is set; what was received is then durable.
+    """Capture the universe of a profile until ``stop`` is set; what was received is then durable.
 
     Args:
         profile: Whose journal is written and whose universe is followed.
@@ -38,17 +44,38 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
     Raises:
         JournalError: when another process writes the source, the journal cannot be opened, or the last lines cannot be written.
     """
+    chosen = exchange or venue()
+
+    def start(pool: Pool, _intake: Intake) -> Iterable[Coroutine[Any, Any, None]]:
+        def follow(symbols: tuple[str, ...]) -> None:
+            streams = [chosen.trade_stream(symbol, profile.trade_stream) for symbol in symbols]
+            if settings.quotes:
+                streams += [chosen.quote_stream(symbol) for symbol in symbols]
+            pool.want(streams)
+
+        return [UniverseFollower(profile, settings.symbols, follow).run()]
+
     writer = await asyncio.to_thread(open_journal(profile, settings).writer, source)
     try:
-        await _capture(profile, settings, stop, writer, exchange or venue())
-    except BaseExceptionGroup as group:
-        raise group.exceptions[0] from group
+        await capture(writer, settings, stop, chosen, start)
     finally:
         await asyncio.to_thread(writer.close)
         _log.info("capture stopped")
 
 
-async def _capture(profile: Profile, settings: Settings, stop: asyncio.Event, writer: Writer, exchange: Venue) -> None:
+async def capture(writer: Writer, settings: Settings, stop: asyncio.Event, exchange: Venue, start: Start) -> None:
+    """Capture into an open journal source until ``stop`` is set; what came last is then still to be committed.
+
+    Raises:
+        SettingsError: when a stream needs a route that has no address.
+    """
+    try:
+        await _capture(writer, settings, stop, exchange, start)
+    except BaseExceptionGroup as group:
+        raise group.exceptions[0] from group
+
+
+async def _capture(writer: Writer, settings: Settings, stop: asyncio.Event, exchange: Venue, start: Start) -> None:
     intake = Intake(writer, exchange)
     committer = Committer(writer, intake, settings.fsync_ms / 1_000)
     rotate_at_s = None if settings.rotate_at is None else time_of_day_s(settings.rotate_at)
@@ -59,18 +86,8 @@ async def _capture(profile: Profile, settings: Settings, stop: asyncio.Event, wr
 
     async with asyncio.TaskGroup() as tasks:
         pool = Pool(urls, exchange, intake, policy, tasks=tasks, admission=admission)
-
-        def follow(symbols: tuple[str, ...]) -> None:
-            streams = [exchange.trade_stream(symbol, profile.trade_stream) for symbol in symbols]
-            if settings.quotes:
-                streams += [exchange.quote_stream(symbol) for symbol in symbols]
-            pool.want(streams)
-
-        follower = UniverseFollower(profile, settings.symbols, follow)
-        endless = [
-            tasks.create_task(work)
-            for work in (committer.run(), follower.run(), tick(pool, intake, committer, venue_clock), venue_clock.run())
-        ]
+        works = (*start(pool, intake), committer.run(), venue_clock.run(), tick(pool, intake, committer, venue_clock))
+        endless = [tasks.create_task(work) for work in works]
         await stop.wait()
         for task in endless:
             task.cancel()

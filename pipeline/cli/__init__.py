@@ -24,6 +24,7 @@ _COMMANDS = {
     "flows": "run",
     "dashboard": "run",
     "prefect": "run",
+    "record": "record",
     "ingest": "data",
     "backfill": "data",
     "repair": "quality",
