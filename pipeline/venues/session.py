@@ -146,6 +146,7 @@ class Session:
         self._pending: dict[int, tuple[Subscribe | Unsubscribe, float]] = {}
         self._sent: deque[float] = deque(maxlen=per_second)
         self._rejected: list[Rejected] = []
+        self._parts: deque[tuple[str, ...]] = deque()
         streams = tuple(streams)
         watchdog.forget(set(watchdog.streams).difference(streams))
         self.want(streams, now)
@@ -187,7 +188,10 @@ class Session:
         self._watchdog.seen(stream, now)
 
     def answered(self, control: Control) -> bool:
-        """An answer came; False when it answers no open request of this connection, and is then ignored."""
+        """An answer came; False when it answers no open request of this connection, and is then ignored.
+
+        A refused request is asked again in two halves, so that one stream that the venue does not have takes no other with it.
+        """
         entry = self._pending.pop(control.request_id, None) if control.request_id is not None else None
         if entry is None:
             return False
@@ -196,6 +200,10 @@ class Session:
             return True
         if control.error is None:
             self._confirmed.update(stream for stream in request.streams if stream in self._wanted)
+            return True
+        half = len(request.streams) // 2
+        if half:
+            self._parts += (request.streams[:half], request.streams[half:])
             return True
         for stream in request.streams:
             self._wanted.pop(stream, None)
@@ -233,14 +241,22 @@ class Session:
 
     def _requests(self, now: float) -> Iterator[Action]:
         """Requests that the limit allows now. Ends go before beginnings: a stream subscribed anew has both."""
-        while self._to_end or self._to_ask:
+        while self._to_end or self._parts or self._to_ask:
             if len(self._sent) == self._per_second and now - self._sent[0] < 1.0:
                 return
-            queue, kind = (self._to_end, Unsubscribe) if self._to_end else (self._to_ask, Subscribe)
-            streams = tuple(queue)[: self._batch]
-            for stream in streams:
-                del queue[stream]
+            kind, streams = self._next_request()
+            if not streams:
+                continue
             request = kind(next(self._ids), streams)
             self._sent.append(now)
             self._pending[request.request_id] = (request, now)
             yield request
+
+    def _next_request(self) -> tuple[type[Unsubscribe | Subscribe], tuple[str, ...]]:
+        if self._parts and not self._to_end:
+            return Subscribe, tuple(stream for stream in self._parts.popleft() if stream in self._wanted and stream not in self._to_ask)
+        queue, kind = (self._to_end, Unsubscribe) if self._to_end else (self._to_ask, Subscribe)
+        streams = tuple(queue)[: self._batch]
+        for stream in streams:
+            del queue[stream]
+        return kind, streams

@@ -146,6 +146,37 @@ def test_a_refused_stream_is_reported_and_not_asked_for_again():
     assert session.poll(50.0) == []
 
 
+@given(st.sets(st.integers(0, 99), max_size=4))
+def test_a_stream_that_the_venue_does_not_have_takes_no_other_with_it(bad: set[int]):
+    streams = [f"s{number}@aggTrade" for number in range(100)]
+    refused = {f"s{number}@aggTrade" for number in bad}
+    session = opened(*streams, stale_after_s=1e9)
+    at_venue: set[str] = set()
+    said: list[str] = []
+    now = 0.0
+    for _ in range(30):
+        for action in session.poll(now):
+            if isinstance(action, Subscribe):
+                wrong = refused.intersection(action.streams)
+                at_venue.update(() if wrong else action.streams)
+                assert session.answered(Control(action.request_id, "2: Invalid request" if wrong else None))
+            elif isinstance(action, Rejected):
+                said += action.streams
+        now += 1.0
+    assert at_venue == set(streams) - refused == set(session.wanted)
+    assert sorted(said) == sorted(refused)
+
+
+def test_a_refused_stream_that_is_no_longer_wanted_is_not_asked_for_again():
+    session = opened(A, B)
+    (request,) = session.poll(0.0)
+    assert isinstance(request, Subscribe)
+    session.answered(Control(request.request_id, "2: Invalid request"))
+    session.want([B], 0.1)
+    actions = session.poll(0.1)
+    assert [action.streams for action in actions if isinstance(action, Subscribe)] == [(B,)]
+
+
 def test_no_answer_ends_the_connection():
     session = opened(A)
     session.poll(0.0)
