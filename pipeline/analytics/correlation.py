@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.analytics.arrays import FloatArray, as_series, logarithms, require_window, same_length
-from pipeline.analytics.rolling import runs, second_moments, windows
 
 MINIMUM_WINDOW = 3
 
@@ -35,7 +34,7 @@ def rolling_correlation(a: ArrayLike, b: ArrayLike, window: int) -> FloatArray:
     """Pearson's correlation over the last ``window`` values of both series, the current one included.
 
     Correlate returns, not prices: two unrelated random walks easily show a correlation of levels near one.
-    Every value is a function of its own window alone (see :mod:`pipeline.analytics.rolling`).
+    Every value is a function of its own window alone (see :func:`pipeline.analytics.kernels.windows.window_moments`).
 
     Args:
         a: one value for each bar.
@@ -53,11 +52,11 @@ def rolling_correlation(a: ArrayLike, b: ArrayLike, window: int) -> FloatArray:
     require_window(window, MINIMUM_WINDOW)
     first, second = as_series("a", a), as_series("b", b)
     same_length(first, second, ("a", "b"))
-    result = np.full(first.size, np.nan)
+    from pipeline.analytics.kernels.windows import window_moments  # noqa: PLC0415 - numba
+
+    _, _, saa, sbb, sab = window_moments(np.vstack((first, second)), window)
     with np.errstate(invalid="ignore", over="ignore"):
-        for at in runs(result.size, window):
-            saa, sbb, sab = second_moments(windows(first, at, window), windows(second, at, window))
-            norm = np.sqrt(saa) * np.sqrt(sbb)
-            norm[norm == 0.0] = np.nan
-            result[at] = np.clip(sab / norm, -1.0, 1.0)
-    return result
+        norm = np.sqrt(saa) * np.sqrt(sbb)
+        norm[norm == 0.0] = np.nan
+        correlation: FloatArray = np.clip(sab / norm, -1.0, 1.0)
+    return correlation

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -9,9 +10,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.analytics.arrays import FloatArray, finite_legs, require_window
+from pipeline.analytics.arrays import FloatArray, finite_legs, require_varying, require_window
 from pipeline.analytics.huber import fit_huber
-from pipeline.analytics.ols import fit_ols, fit_tls, tls_slope
+from pipeline.analytics.line_errors import UNKNOWN, ErrorsOf, huber_errors, ols_errors, theil_sen_errors, tls_errors
+from pipeline.analytics.min_half_life import fit_min_half_life
+from pipeline.analytics.ols import fit_ols, fit_tls
 from pipeline.analytics.theil_sen import fit_theil_sen
 from pipeline.errors import AnalyticsError, UsageError
 
@@ -27,7 +30,14 @@ class HedgeMethod(Protocol):
         ...
 
 
-_METHODS: dict[str, HedgeMethod] = {"ols": fit_ols, "huber": fit_huber, "theil_sen": fit_theil_sen, "tls": fit_tls}
+_METHODS: dict[str, HedgeMethod] = {
+    "ols": fit_ols,
+    "huber": fit_huber,
+    "theil_sen": fit_theil_sen,
+    "tls": fit_tls,
+    "min_half_life": fit_min_half_life,
+}
+_ERRORS: dict[str, ErrorsOf] = {"ols": ols_errors, "huber": huber_errors, "theil_sen": theil_sen_errors, "tls": tls_errors}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +51,13 @@ class HedgeRatio:
             intercept). For methods other than OLS it can be below what OLS reaches, even negative.
         method: name of the method.
         n: observations used.
+        beta_se: standard error of beta: classical for ``ols``, asymptotic for ``huber``, by the jackknife for ``tls``
+            (:mod:`pipeline.analytics.line_errors`). All assume independent residuals: for a spread that reverts slowly
+            they are too small. NaN for ``theil_sen``, which has an interval instead, for ``min_half_life``, for whose
+            estimate there is no theory, and for registered methods that bring none.
+        alpha_se: standard error of alpha, under the same conditions; NaN without intercept, when there is none.
+        beta_low: lower end of the 95 % confidence interval of beta; of ``theil_sen``, Sen's distribution-free one.
+        beta_high: its upper end.
     """
 
     beta: float
@@ -48,19 +65,30 @@ class HedgeRatio:
     r_squared: float
     method: str
     n: int
+    beta_se: float = math.nan
+    alpha_se: float = math.nan
+    beta_low: float = math.nan
+    beta_high: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
 class RollingHedge:
-    """Hedge ratio over the window that ends at each bar, that bar included; NaN where it is not defined."""
+    """Hedge ratio over the window that ends at each bar, that bar included; NaN where it is not defined.
+
+    ``beta_se`` and ``alpha_se``, as in :class:`HedgeRatio`, are None unless they were asked for.
+    """
 
     beta: FloatArray
     alpha: FloatArray
     r_squared: FloatArray
+    beta_se: FloatArray | None = None
+    alpha_se: FloatArray | None = None
 
 
-def register_hedge_method(name: str, fit: HedgeMethod) -> None:
+def register_hedge_method(name: str, fit: HedgeMethod, errors: ErrorsOf | None = None) -> None:
     """Add a method under ``name``; every function that takes ``method=`` then knows it.
+
+    ``errors`` gives the standard errors of its lines; without it they are NaN.
 
     A package can do the same without being imported first, by an entry point in the group
     ``spreadwatch.hedge_methods`` whose value is the function.
@@ -72,6 +100,8 @@ def register_hedge_method(name: str, fit: HedgeMethod) -> None:
         msg = f"hedge method {name!r} exists already; expected a new name; choose another"
         raise UsageError(msg)
     _METHODS[name] = fit
+    if errors is not None:
+        _ERRORS[name] = errors
 
 
 def hedge_methods() -> tuple[str, ...]:
@@ -83,7 +113,9 @@ def hedge_ratio(y: ArrayLike, x: ArrayLike, *, method: str = "ols", intercept: b
     """Fit ``y = alpha + beta * x``.
 
     Methods: ``ols`` least squares; ``huber`` robust with estimated scale; ``theil_sen`` exact median of slopes;
-    ``tls`` total least squares, symmetric in the legs. All are unharmed by high price levels.
+    ``tls`` total least squares, symmetric in the legs; ``min_half_life`` the spread that reverts fastest. All are unharmed
+    by high price levels. Pass logarithms of prices for a notional ratio (:func:`pipeline.analytics.fit_model` does by
+    ``scale="log"``). A ratio that drifts is :func:`pipeline.analytics.kalman_hedge_ratio`'s.
 
     Args:
         y: dependent leg, finite.
@@ -98,24 +130,41 @@ def hedge_ratio(y: ArrayLike, x: ArrayLike, *, method: str = "ols", intercept: b
         AnalyticsError: when the legs differ in length, or the method has no answer.
         UsageError: when the method is unknown.
     """
-    fit = _method(method)
+    _method(method)  # known, or an error before any work
     ys, xs = finite_legs(y, x, MINIMUM)
-    beta, alpha = fit(ys, xs, intercept=intercept)
+    return _fitted(ys, xs, method, intercept=intercept, errors=True)
+
+
+def _fitted(ys: FloatArray, xs: FloatArray, method: str, *, intercept: bool, errors: bool) -> HedgeRatio:
+    beta, alpha = _method(method)(ys, xs, intercept=intercept)
     if not (np.isfinite(beta) and np.isfinite(alpha)):
         msg = f"{method} gave beta {beta:g} and alpha {alpha:g} on {ys.size} bars; expected finite numbers; check the scale of the legs"
         raise AnalyticsError(msg)
     dy = ys - ys.mean() if intercept else ys
     residuals = ys - alpha - beta * xs
-    return HedgeRatio(beta, alpha, 1.0 - float(residuals @ residuals) / float(dy @ dy), str(method), ys.size)
+    r_squared = 1.0 - float(residuals @ residuals) / float(dy @ dy)
+    judge = _ERRORS.get(method) if errors else None
+    known = judge(ys, xs, beta, alpha, intercept=intercept) if judge else UNKNOWN
+    return HedgeRatio(beta, alpha, r_squared, str(method), ys.size, known.beta_se, known.alpha_se, known.beta_low, known.beta_high)
 
 
-def rolling_hedge_ratio(y: ArrayLike, x: ArrayLike, window: int, *, method: str = "ols", intercept: bool = True) -> RollingHedge:
+def rolling_hedge_ratio(
+    y: ArrayLike,
+    x: ArrayLike,
+    window: int,
+    *,
+    method: str = "ols",
+    intercept: bool = True,
+    errors: bool = False,
+) -> RollingHedge:
     """Hedge ratio over every window of the last ``window`` bars, the current bar included.
 
     To trade on a rolling beta use the one of the bar before. The spread under a rolling beta is not the residual
-    of one regression: a unit-root test of it rejects 90 % of unrelated walks at a nominal 5 %; do not run one.
+    of one regression: a unit-root test of it rejects 90 % of unrelated walks at a nominal 5 %; do not run one
+    (:func:`pipeline.analytics.rolling_spread` gives it as a type that the tests refuse).
 
-    ``ols`` and ``tls`` cost the same whatever the window; other methods fit each window anew.
+    ``ols`` and ``tls`` cost the same whatever the window; other methods, and ``tls`` with ``errors``, fit each window
+    anew. With ``errors`` the standard errors of every window come too.
 
     Returns:
         Arrays as long as the legs: NaN until the first full window, and where a leg is constant in its window or
@@ -130,39 +179,25 @@ def rolling_hedge_ratio(y: ArrayLike, x: ArrayLike, window: int, *, method: str 
     _method(method)  # known, or an error before any work
     require_window(window, MINIMUM)
     ys, xs = finite_legs(y, x, 0, varying=False) if np.size(y) else (np.empty(0), np.empty(0))
-    if method in {"ols", "tls"} and ys.size >= window:
-        return _from_sums(ys, xs, window, str(method), intercept=intercept)
-    beta, alpha, r_squared = (np.full(ys.size, np.nan) for _ in range(3))
+    if (method == "ols" or (method == "tls" and not errors)) and ys.size >= window:
+        from pipeline.analytics.kernels.line_errors import rolling_ols_errors  # noqa: PLC0415 - numba
+        from pipeline.analytics.kernels.moments import rolling_lines  # noqa: PLC0415 - numba
+
+        beta, alpha, r_squared = np.ascontiguousarray(rolling_lines(ys, xs, window, method == "tls", intercept).T)
+        known = rolling_ols_errors(ys, xs, window, beta, intercept) if errors else (None, None)
+        return RollingHedge(beta, alpha, r_squared, *known)
+    beta, alpha, r_squared, beta_se, alpha_se = np.full((5, ys.size), np.nan)
     for stop in range(window, ys.size + 1):
         part = slice(stop - window, stop)
         try:
-            fitted = hedge_ratio(ys[part], xs[part], method=method, intercept=intercept)
+            require_varying("y", ys[part])
+            require_varying("x", xs[part])
+            fitted = _fitted(ys[part], xs[part], method, intercept=intercept, errors=errors)
         except AnalyticsError:  # undefined in this window: NaN, as documented
             continue
         beta[stop - 1], alpha[stop - 1], r_squared[stop - 1] = fitted.beta, fitted.alpha, fitted.r_squared
-    return RollingHedge(beta, alpha, r_squared)
-
-
-def _from_sums(y: FloatArray, x: FloatArray, window: int, method: str, *, intercept: bool) -> RollingHedge:
-    from pipeline.analytics.kernels.moments import rolling_sums  # noqa: PLC0415 - numba
-
-    x_mean, y_mean, sxx, syy, sxy = rolling_sums(y, x, window).T
-    constant = (sxx == 0) | (syy == 0)
-    if not intercept:  # sums about zero
-        sxx, syy, sxy = sxx + window * x_mean**2, syy + window * y_mean**2, sxy + window * x_mean * y_mean
-    with np.errstate(invalid="ignore", divide="ignore"):
-        if method == "ols":
-            beta = sxy / sxx
-            lost = syy - sxy * beta
-        else:
-            beta = np.array([tls_slope(*sums) for sums in zip(sxx, syy, sxy, strict=True)])
-            lost = syy - 2 * beta * sxy + beta * beta * sxx
-        undefined = ~np.isfinite(beta) | constant
-        r_squared = 1.0 - lost / syy
-    beta[undefined] = np.nan
-    r_squared[undefined] = np.nan
-    alpha = y_mean - beta * x_mean if intercept else np.where(undefined, np.nan, 0.0)
-    return RollingHedge(beta, alpha, r_squared)
+        beta_se[stop - 1], alpha_se[stop - 1] = fitted.beta_se, fitted.alpha_se
+    return RollingHedge(beta, alpha, r_squared, beta_se, alpha_se) if errors else RollingHedge(beta, alpha, r_squared)
 
 
 def _method(name: str) -> HedgeMethod:

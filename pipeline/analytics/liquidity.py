@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from pipeline.analytics.arrays import FloatArray, as_series, logarithms, require_window, same_length
 from pipeline.analytics.correlation import log_returns
-from pipeline.analytics.rolling import mean_of_defined, runs, second_moments, windows
+from pipeline.analytics.rolling import mean_of_defined, runs
 
 MINIMUM_WINDOW = 3
 _NO_QUOTES = "quoted spread: no quotes for these bars"
@@ -137,11 +137,12 @@ def roll_spread(close: ArrayLike, window: int) -> FloatArray:
     require_window(window, MINIMUM_WINDOW)
     returns = log_returns(close)
     result = np.full(returns.size, np.nan)
-    now, before = returns[1:], returns[:-1]
-    with np.errstate(invalid="ignore"):
-        for at in runs(now.size, window):
-            covariance = second_moments(windows(now, at, window), windows(before, at, window))[2] / (window - 1)
-            result[at.start + 1 : at.stop + 1] = 2.0 * np.sqrt(np.where(covariance < 0, -covariance, np.nan))
+    if returns.size > window:
+        from pipeline.analytics.kernels.windows import window_moments  # noqa: PLC0415 - numba
+
+        covariance = window_moments(np.vstack((returns[1:], returns[:-1])), window)[4] / (window - 1)
+        with np.errstate(invalid="ignore"):
+            result[1:] = 2.0 * np.sqrt(np.where(covariance < 0, -covariance, np.nan))
     return result
 
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.analytics.arrays import FloatArray, as_series, require_window
-from pipeline.analytics.rolling import runs, squares, windows
 
 MINIMUM_WINDOW = 3
 
@@ -17,7 +16,7 @@ def rolling_zscore(s: ArrayLike, window: int) -> FloatArray:
     """``(s - mean) / sd`` over the last ``window`` values, the current one included, sd with ddof = 1.
 
     Because the current value is in its own window, ``|z| <= zscore_bound(window)``.
-    Every value is a function of its own window alone (see :mod:`pipeline.analytics.rolling`).
+    Every value is a function of its own window alone (see :func:`pipeline.analytics.kernels.windows.window_moments`).
 
     Args:
         s: the spread, one value for each bar.
@@ -33,13 +32,16 @@ def rolling_zscore(s: ArrayLike, window: int) -> FloatArray:
     """
     require_window(window, MINIMUM_WINDOW)
     series = as_series("s", s)
+    from pipeline.analytics.kernels.windows import window_moments  # noqa: PLC0415 - numba
+
+    mean, squares = window_moments(series[None, :], window)
+    squares[squares == 0.0] = np.nan
     result = np.full(series.size, np.nan)
+    full = slice(window - 1, None)
     with np.errstate(invalid="ignore", over="ignore"):
-        for at in runs(series.size, window):
-            part = windows(series, at, window)
-            total = squares(part)
-            total[total == 0.0] = np.nan
-            result[at] = part.deviations(window - 1, np.empty(total.size)) / np.sqrt(total / (window - 1))
+        np.subtract(series[full], series[: max(series.size - window + 1, 0)], out=result[full])
+        result[full] -= mean[full]
+        result[full] /= np.sqrt(squares[full] / (window - 1))
     return result
 
 

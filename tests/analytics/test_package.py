@@ -26,8 +26,15 @@ def test_every_exported_name_exists_once():
 
 def test_warm_compiles_every_kernel():
     pipeline.analytics.warm()
-    from pipeline.analytics.kernels import ew, kalman, moments, theil_sen, unit_root
+    from pipeline.analytics.kernels import ew, kalman, moments, theil_sen, unit_root, windows
 
-    kernels = (ew.recursion, kalman.predicted, moments.rolling_sums, theil_sen.sample_slopes, theil_sen.count_slopes)
+    kernels = (
+        ew.recursion,
+        kalman.predicted,
+        moments.rolling_lines,
+        windows.window_moments,
+        theil_sen.sample_slopes,
+        theil_sen.count_slopes,
+    )
     kernels += (theil_sen.slopes_between, unit_root.adf_statistic, unit_root.screen_column)
     assert all(kernel.signatures for kernel in kernels)

@@ -11,14 +11,16 @@ def warm() -> None:
     """Compile every kernel, or load it from the cache: once at set-up, so that no first call waits."""
     import numpy as np  # noqa: PLC0415 - keeps the import of this package free
 
-    from pipeline.analytics.kernels import ew, kalman, moments, theil_sen, unit_root  # noqa: PLC0415
+    from pipeline.analytics.kernels import ew, kalman, moments, theil_sen, unit_root, windows  # noqa: PLC0415
 
     ramp = np.linspace(0.0, 1.0, 64)
     wave = np.sin(9.0 * ramp) + ramp
     theil_sen.sample_slopes(wave, ramp, 8)
     theil_sen.count_slopes(wave, ramp, 0.0, 1.0)
     theil_sen.slopes_between(wave, ramp, 0.0, 1.0, 2016)
-    moments.rolling_sums(wave, ramp, 8)
+    moments.rolling_lines(wave, ramp, 8, False, True)
+    windows.window_moments(wave[None, :], 8)
+    windows.window_moments(np.vstack((wave, ramp)), 8)
     ew.recursion(wave, 0.1)
     kalman.predicted(wave, ramp, 1e-4, 1e-3)
     unit_root.adf_statistic(wave, 1, 3, 1)

@@ -1,4 +1,4 @@
-"""Centred second moments of two series over every window, without ever subtracting what has left a window."""
+"""The regression line of every window from its centred second moments, without ever subtracting what has left a window."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import numpy as np
 from numba import njit
 
 from pipeline.analytics.arrays import FloatArray
+from pipeline.analytics.ols import tls_slope as _tls_slope
+
+tls_slope = njit(cache=True, nogil=True, error_model="numpy")(_tls_slope)
 
 
 @njit(cache=True, nogil=True)
@@ -35,9 +38,32 @@ def _merge(out: FloatArray, head: FloatArray, tail: FloatArray, n_head: int, n_t
     out[4] = head[4] + tail[4] + gx * gy * weight
 
 
-@njit(cache=True, nogil=True)
-def rolling_sums(y: FloatArray, x: FloatArray, window: int) -> FloatArray:
-    """Means and centred sums of squares and products of the ``window`` values that end at each position.
+@njit(cache=True, nogil=True, error_model="numpy")
+def _line(out: FloatArray, sums: FloatArray, x0: float, y0: float, window: int, perpendicular: bool, intercept: bool) -> None:  # noqa: FBT001, PLR0917 - compiled
+    """Beta, alpha and R squared of a window from its sums; NaN where a leg is constant or no finite line is best."""
+    x_mean, y_mean = sums[0] + x0, sums[1] + y0
+    sxx, syy, sxy = sums[2], sums[3], sums[4]
+    if sxx == 0.0 or syy == 0.0:
+        return
+    if not intercept:  # sums about zero
+        sxx += window * x_mean * x_mean
+        syy += window * y_mean * y_mean
+        sxy += window * x_mean * y_mean
+    if perpendicular:
+        beta = tls_slope(sxx, syy, sxy)
+        lost = syy - 2.0 * beta * sxy + beta * beta * sxx
+    else:
+        beta = sxy / sxx
+        lost = syy - sxy * beta
+    if np.isfinite(beta):
+        out[0] = beta
+        out[1] = y_mean - beta * x_mean if intercept else 0.0
+        out[2] = 1.0 - lost / syy
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def rolling_lines(y: FloatArray, x: FloatArray, window: int, perpendicular: bool, intercept: bool) -> FloatArray:  # noqa: FBT001
+    """The line through the ``window`` points that end at each position, by least squares or ``perpendicular`` ones.
 
     The series is cut into blocks of ``window`` values. A window is the tail of one block and the head of the
     next: running sums over tails (from the back) and heads (from the front) are merged. Values only ever enter,
@@ -45,10 +71,11 @@ def rolling_sums(y: FloatArray, x: FloatArray, window: int) -> FloatArray:
     at t uses nothing after t. Each block is summed about its first value, so the level costs no precision.
 
     Returns:
-        ``(n, 5)``: mean of x, mean of y, Sxx, Syy, Sxy. NaN before the first full window.
+        ``(n, 3)``: beta, alpha, R squared. NaN before the first full window and where a window has no line.
     """
     n = y.size
-    out = np.full((n, 5), np.nan)
+    out = np.full((n, 3), np.nan)
+    sums = np.empty(5)
     tails = np.zeros((window + 1, 5))  # tails[k]: of the last k values of the block before
     for start in range(0, n, window):
         stop = min(start + window, n)
@@ -62,11 +89,10 @@ def rolling_sums(y: FloatArray, x: FloatArray, window: int) -> FloatArray:
             count = t - start + 1
             _enter(head, count, x[t] - x0, y[t] - y0)
             if count == window:
-                out[t] = head
+                _line(out[t], head, x0, y0, window, perpendicular, intercept)
             elif start > 0:
-                _merge(out[t], head, tails[window - count], count, window - count)
-            out[t, 0] += x0
-            out[t, 1] += y0
+                _merge(sums, head, tails[window - count], count, window - count)
+                _line(out[t], sums, x0, y0, window, perpendicular, intercept)
         tail = np.zeros(5)
         for k in range(1, stop - start + 1):
             _enter(tail, k, x[stop - k] - x0, y[stop - k] - y0)
