@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from pipeline.cli.process import existing_profile, profile_option
-from pipeline.errors import AlreadyRunning
+from pipeline.errors import AlreadyRunning, JournalError, SettingsError
 from pipeline.profile import Profile, list_profiles, load_profile
 from pipeline.settings import settings
 
@@ -50,6 +50,7 @@ def reset(*, name: str, yes: bool) -> None:
         with lock.hold(chosen.run):
             if not yes:
                 click.confirm(f"Delete profile {name} ({chosen.kind}, {_size(_bytes_of(chosen))}) in {chosen.path.resolve()}?", abort=True)
+            _drop_journal(chosen)
             # First what makes it a profile: a deletion that is interrupted leaves rubbish, never half a profile.
             (chosen.path / "profile.json").unlink()
             shutil.rmtree(chosen.path)
@@ -59,6 +60,57 @@ def reset(*, name: str, yes: bool) -> None:
     click.echo(f"Deleted {chosen.path}.")
 
 
+def _drop_journal(chosen: Profile) -> None:
+    """What of a profile lies in Redis."""
+    from pipeline.journal.naming import load_name
+    from pipeline.journal.opening import redis_journal
+
+    name = load_name(chosen.journal)
+    if name is None:
+        return
+    try:
+        redis_journal(chosen, settings(), name).drop()
+    except (JournalError, SettingsError) as error:
+        click.echo(f"Its journal stays in Redis, under the keys {name.prefix}:*: {error}", err=True)
+
+
+@profile.command()
+@click.argument("name")
+@click.option("--to", "target", type=click.Choice(["files", "redis"]), required=True, help="Where it shall be kept from now on.")
+@click.option("--lost", is_flag=True, help="With `--to files`: Redis has lost it; begin anew behind what was landed.")
+def journal(*, name: str, target: str, lost: bool) -> None:
+    """Move a profile's journal from files into Redis Streams, or back; nothing is landed twice."""
+    from pipeline.journal import moving
+    from pipeline.supervisor import lock
+
+    chosen, options = load_profile(settings().data_dir, name), settings()
+    try:
+        with lock.hold(chosen.run):
+            if target == "redis":
+                count = moving.move_to_redis(chosen, options, _progress)
+            elif lost:
+                count = _begin_files(chosen)
+            else:
+                count = moving.move_to_files(chosen, options, _progress)
+    except AlreadyRunning as error:
+        msg = f"profile {name!r} is running (pid {lock.holder(chosen.run)}); stop it first"
+        raise AlreadyRunning(msg) from error
+    moved = f"{count} sources moved" if count else "nothing had to be moved"
+    hint = "" if options.journal == target else f'; now set journal = "{target}"'
+    click.echo(f"The journal of profile {name} is in {'Redis' if target == 'redis' else 'files'} ({moved}){hint}.")
+
+
+def _begin_files(chosen: Profile) -> int:
+    from pipeline.journal import Position, moving
+    from pipeline.store import open_local
+    from pipeline.store.health import landing_offsets
+
+    with open_local(chosen) as warehouse:
+        landed = {row["source"]: Position(row["seq"], row["offset"]) for row in landing_offsets(warehouse).iter_rows(named=True)}
+    moving.begin_files(chosen, landed)
+    return len(landed)
+
+
 @profile.command()
 @click.argument("name")
 @click.argument("path", type=click.Path(dir_okay=False, path_type=Path))
@@ -66,7 +118,8 @@ def backup(*, name: str, path: Path) -> None:
     """Write a profile into one file (.tar.zst), whether it runs or not."""
     from pipeline.jobs.backup import backup as write
 
-    size = write(load_profile(settings().data_dir, name), path, progress=_progress)
+    chosen = settings()
+    size = write(load_profile(chosen.data_dir, name), path, settings=chosen, progress=_progress)
     click.echo(f"Profile {name} is in {path} ({_size(size)}).")
 
 

@@ -23,11 +23,13 @@ import zstandard
 
 from pipeline import __version__
 from pipeline.errors import DataError, ProfileError, UsageError
-from pipeline.journal import durable, sources
+from pipeline.journal import FileJournal, Reader, durable, open_journal
 from pipeline.journal.head import HEAD, encode_head
+from pipeline.journal.moving import exported
 from pipeline.journal.segment import list_segments
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, Profile, check_name, create_profile, profiles_dir
+from pipeline.settings import Settings
 from pipeline.store import LocalWarehouse, Role, open_local, open_warehouse
 from pipeline.store.archiving import carry_out
 from pipeline.store.orders import Order, OrderKind, await_orders, order_reports, place_orders, require_success
@@ -43,13 +45,16 @@ Progress = Callable[[str, int], None]
 """Called with the name of each file and the bytes so far."""
 
 
-def backup(profile: Profile, path: Path, *, progress: Progress | None = None) -> int:
+def backup(profile: Profile, path: Path, *, settings: Settings, progress: Progress | None = None) -> int:
     """Write a profile into ``path`` (tar, compressed with zstd), whether it runs or not; returns the bytes of that file.
+
+    A journal in Redis is in it as files, and so it is restored.
 
     Raises:
         UsageError: when ``path`` exists.
         StoreError: when the database could not be copied.
         WarehouseBusy: when somebody holds the database and does not serve it.
+        JournalError: when a journal in Redis cannot be read.
     """
     if path.exists():
         msg = f"{path} exists already; name a file that does not, such as {profile.name}.tar.zst"
@@ -58,7 +63,7 @@ def backup(profile: Profile, path: Path, *, progress: Progress | None = None) ->
     try:
         with copied(profile) as copy, partial.open("wb") as raw:
             with zstandard.ZstdCompressor(level=_LEVEL, write_checksum=True).stream_writer(raw, closefd=False) as packed:
-                _write(profile, copy, packed, progress)
+                _write(profile, settings, copy, packed, progress)
             raw.flush()
             os.fsync(raw.fileno())
         partial.replace(path)
@@ -93,11 +98,11 @@ def copied(profile: Profile, *, served: bool = True) -> Iterator[Path]:
         shutil.rmtree(copy, ignore_errors=True)
 
 
-def _write(profile: Profile, copy: Path, packed: IO[bytes], progress: Progress | None) -> None:
+def _write(profile: Profile, settings: Settings, copy: Path, packed: IO[bytes], progress: Progress | None) -> None:
     digests: dict[str, dict[str, Any]] = {}
     total = 0
     with tarfile.open(fileobj=packed, mode="w|") as tar:
-        for name, size, source in _members(profile, copy):
+        for name, size, source in _members(profile, settings, copy):
             with source:
                 hashed = _Hashed(source, size)
                 tar.addfile(_member(name, size), hashed)  # type: ignore[arg-type]
@@ -121,7 +126,7 @@ def _write(profile: Profile, copy: Path, packed: IO[bytes], progress: Progress |
         tar.addfile(_member(_MANIFEST, len(content)), io.BytesIO(content))
 
 
-def _members(profile: Profile, copy: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
+def _members(profile: Profile, settings: Settings, copy: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
     """Name, size and content of every file; the journal comes behind the snapshot that was made before."""
     yield _file(copy / _DATABASE, _DATABASE)
     for path in sorted((copy / "archive").rglob("*.parquet")):
@@ -129,8 +134,14 @@ def _members(profile: Profile, copy: Path) -> Iterator[tuple[str, int, IO[bytes]
     for path in (profile.universe_file, *sorted(profile.reports.rglob("*"))):
         if path.is_file():
             yield _file(path, path.relative_to(profile.path).as_posix())
-    for source in sources(profile.journal):
-        yield from _journal(profile.journal / source)
+    journal = open_journal(profile, settings)
+    for source in journal.sources():
+        if isinstance(journal, FileJournal):
+            yield from _journal(profile.journal / source)
+        else:
+            with journal.reader(source) as reader:
+                yield from _fetched(reader, copy / "journal" / source)
+    journal.close()
 
 
 def _journal(directory: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
@@ -155,6 +166,13 @@ def _journal(directory: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
             break
     head = encode_head(end)
     yield f"journal/{directory.name}/{HEAD}", len(head), io.BytesIO(head)
+
+
+def _fetched(reader: Reader, directory: Path) -> Iterator[tuple[str, int, IO[bytes]]]:
+    """A source that is kept elsewhere, as the files that it would be; one segment at a time is on the disk."""
+    for path in exported(reader, directory):
+        yield _file(path, f"journal/{directory.name}/{path.name}")
+        path.unlink()
 
 
 def _file(path: Path, name: str) -> tuple[str, int, IO[bytes]]:

@@ -7,6 +7,7 @@ the directory's own files. Positions of what has been landed belong to one journ
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pipeline.errors import SettingsError
 from pipeline.journal.files import FileJournal
@@ -15,6 +16,9 @@ from pipeline.journal.naming import RedisName, load_name, name_journal
 from pipeline.journal.reader import sources
 from pipeline.profile import Profile
 from pipeline.settings import Settings
+
+if TYPE_CHECKING:
+    from pipeline.journal.redis_streams import Server
 
 
 def open_journal(profile: Profile, settings: Settings) -> Journal:
@@ -59,20 +63,11 @@ def redis_journal(profile: Profile, settings: Settings, name: RedisName | None) 
         SettingsError: without a URL or the client.
         JournalError: when a journal is to be begun and Redis does not answer.
     """
-    if settings.redis_url is None:
-        msg = 'journal = "redis" needs redis_url, such as redis://127.0.0.1:6379/0; set it, or journal = "files"'
-        raise SettingsError(msg)
-    try:
-        from pipeline.journal.redis_streams import RedisJournal, Server  # noqa: PLC0415 -- an optional extra
-    except ModuleNotFoundError as error:
-        msg = (
-            "journal = \"redis\" needs Redis's client, which is not installed; run `pip install 'spreadwatch[redis]'`, "
-            'or set journal = "files"'
-        )
-        raise SettingsError(msg) from error
-    server = Server(settings.redis_url.get_secret_value())
+    server = redis_client(settings)
     if name is None:
         name = name_journal(profile, lambda fresh: server.begin_journal(fresh.prefix, profile.name))
+    from pipeline.journal.redis_streams import RedisJournal  # noqa: PLC0415 -- an optional extra, which is there
+
     return RedisJournal(
         server,
         name.prefix,
@@ -81,6 +76,26 @@ def redis_journal(profile: Profile, settings: Settings, name: RedisName | None) 
         segment_seconds=settings.segment_minutes * 60,
         beats=profile.run,
     )
+
+
+def redis_client(settings: Settings) -> Server:
+    """The Redis of the settings, which is not asked for anything yet.
+
+    Raises:
+        SettingsError: without a URL or the client.
+    """
+    if settings.redis_url is None:
+        msg = 'journal = "redis" needs redis_url, such as redis://127.0.0.1:6379/0; set it, or journal = "files"'
+        raise SettingsError(msg)
+    try:
+        from pipeline.journal.redis_streams import Server  # noqa: PLC0415 -- an optional extra
+    except ModuleNotFoundError as error:
+        msg = (
+            "journal = \"redis\" needs Redis's client, which is not installed; run `pip install 'spreadwatch[redis]'`, "
+            'or set journal = "files"'
+        )
+        raise SettingsError(msg) from error
+    return Server(settings.redis_url.get_secret_value())
 
 
 def written_file(profile: Profile, settings: Settings, source: str) -> Path:

@@ -133,7 +133,7 @@ def test_readers_and_backups_see_one_moment(tmp_path, trade):
         backups = [tmp_path / f"{number}.tar.zst" for number in range(3)]
         landed = []
         for path in backups:
-            backup(profile, path)
+            backup(profile, path, settings=Settings())
             landed.append(count(profile))
             with connect(profile, Role.WRITER) as warehouse:
                 archive(warehouse, profile, AGES, run="test")

@@ -141,7 +141,7 @@ def test_a_backup_is_restored_under_another_name(stage, tmp_path):
     before = picture(stage.profile)
     (stage.profile.reports / "a.html").write_text("report")
     file = tmp_path / "backup.tar.zst"
-    assert backup(stage.profile, file) == file.stat().st_size
+    assert backup(stage.profile, file, settings=stage.settings) == file.stat().st_size
     shutil.rmtree(stage.profile.path)  # nothing of it may name the old place
     restored = restore(stage.directory, file, name="second")
     assert (restored.name, restored.kind, restored.trade_stream) == ("second", Kind.RECORDED, TradeKind.RAW)
@@ -163,11 +163,11 @@ def test_a_moved_profile_reads_its_archive_from_where_it_is(stage):
 
 def test_nothing_is_overwritten(stage, tmp_path):
     file = tmp_path / "backup.tar.zst"
-    backup(stage.profile, file)
+    backup(stage.profile, file, settings=stage.settings)
     with pytest.raises(ProfileError, match="never overwritten"):
         restore(stage.directory, file)
     with pytest.raises(UsageError, match="exists already"):
-        backup(stage.profile, file)
+        backup(stage.profile, file, settings=stage.settings)
     with pytest.raises(ProfileError, match="cannot be used"):
         restore(stage.directory, file, name="../x")
 
@@ -175,7 +175,7 @@ def test_nothing_is_overwritten(stage, tmp_path):
 @pytest.mark.parametrize("harm", ["cut", "flip", "other"])
 def test_a_damaged_backup_is_refused_and_leaves_nothing(stage, tmp_path, harm):
     file = tmp_path / "backup.tar.zst"
-    backup(stage.profile, file)
+    backup(stage.profile, file, settings=stage.settings)
     content = bytearray(file.read_bytes())
     if harm == "cut":
         content = content[: len(content) // 2]

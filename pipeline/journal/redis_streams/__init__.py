@@ -15,9 +15,10 @@ server that has lost its data. Everything that changes a source runs as one scri
 from __future__ import annotations
 
 from pipeline.journal.redis_streams.durability import Durability
+from pipeline.journal.redis_streams.importing import RedisImport
 from pipeline.journal.redis_streams.journal import RedisJournal
 from pipeline.journal.redis_streams.reader import RedisReader
 from pipeline.journal.redis_streams.server import Server
 from pipeline.journal.redis_streams.writer import RedisWriter
 
-__all__ = ["Durability", "RedisJournal", "RedisReader", "RedisWriter", "Server"]
+__all__ = ["Durability", "RedisImport", "RedisJournal", "RedisReader", "RedisWriter", "Server"]

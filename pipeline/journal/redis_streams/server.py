@@ -109,6 +109,21 @@ class Server:
         finally:
             client.close()
 
+    def settle(self, client: Any, prefix: str) -> None:
+        """Wait until what the client wrote is as durable as this server makes it.
+
+        Raises:
+            JournalError: when it is no place for a journal.
+            RedisError: when it does not answer.
+        """
+        if judge(client, self.where) is Durability.CONFIRMED:
+            together = client.pipeline(transaction=False)
+            together.hset(f"{prefix}:about", "settled_ms", time.time_ns() // 1_000_000)  # it waits for what this connection wrote
+            together.execute_command("WAITAOF", 1, 0, 8_000)
+            if int(together.execute()[-1][0]) < 1:
+                msg = "no fsync confirmed within 8 s"
+                raise RedisTimeoutError(msg)
+
     def begin_journal(self, prefix: str, profile: str) -> None:
         """Make a journal without sources.
 
@@ -120,6 +135,7 @@ class Server:
             with self.translated("begin"):
                 judge(client, self.where)
                 client.hset(f"{prefix}:about", mapping={"profile": profile, "begun_ms": time.time_ns() // 1_000_000})
+                self.settle(client, prefix)
         finally:
             client.close()
 
