@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import gzip
 import os
+import zlib
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pipeline.errors import RecordingError
-from pipeline.journal import merge_recordings, read_recording
+from pipeline.journal import Damage, find_recordings, merge_recordings, read_recording
 from pipeline.journal.recording import seconds_to_ns
 
 
@@ -131,3 +132,100 @@ def test_real_captures(market_data):
     lines = list(read_recording(market_data / "ws_cryptofeed" / "BINANCE_FUTURES.ws.1.0.gz"))
     assert len(lines) == 1_535
     assert lines[0][0] == 1626992741062170000
+
+
+def packed(suffix, content):
+    """Incompressible lines in several blocks or members, as appending writers make them."""
+    if suffix == ".gz":
+        return gzip.compress(content[:40_000]) + gzip.compress(content[40_000:])
+    return zstandard.ZstdCompressor().compress(content[:40_000]) + zstandard.ZstdCompressor().compress(content[40_000:])
+
+
+NOISE = b"".join(b'%d {"x":"%b"}\n' % (n, bytes(format(n * 2_654_435_761 % 2**200, "050x"), "ascii")) for n in range(1, 1_500))
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".zst"])
+@given(share=st.floats(0, 1), broken=st.booleans())
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_every_line_before_the_damage_is_kept(tmp_path, suffix, share, broken):
+    whole = packed(suffix, NOISE)
+    at = 12 + int(share * (len(whole) - 13))
+    path = tmp_path / f"x{suffix}"
+    path.write_bytes(whole[:at] + (bytes([whole[at] ^ 0x55]) + whole[at + 1 :] if broken else b""))
+    told = []
+    lines = list(read_recording(path, on_bad=told.append))
+    expected = list(read_recording(write(tmp_path / "plain", NOISE)))
+    good = 0
+    while good < len(lines) and lines[good] == expected[good]:
+        good += 1
+    if not broken:
+        # what a streaming decompressor of the library finds in the same bytes, cut after its last whole line
+        assert good == len(lines) == plainly(suffix, path.read_bytes()).count(b"\n")
+        assert [(error.path, error.line) for error in told] == ([(path, good + 1)] if len(lines) < len(expected) or told else [])
+    else:
+        assert told or lines == expected or suffix == ".zst"  # zstd has a check sum only where it was asked for
+
+
+def plainly(suffix, raw):
+    found = b""
+    while raw:
+        stream = zlib.decompressobj(31) if suffix == ".gz" else zstandard.ZstdDecompressor().decompressobj()
+        found += stream.decompress(raw)
+        raw = stream.unused_data
+    return found
+
+
+@pytest.mark.parametrize(
+    ("content", "lines", "told"),
+    [
+        (b'1 {"a":{"b":1}}\n2 {"a":{"b":1}', 1, ":2: the last line is torn"),
+        (b'1 {"a":{"b":1}}\n2 {"a":{"b"', 1, ":2: the last line is torn"),
+        (b"1 {}\n2.5: ", 1, ":2: the last line is torn"),
+        (b"1 {}\n2 {}", 2, ""),
+        (b"1 {}\nhello", 1, ":2: no receive time in 'hello'"),
+        (b"1 {}\n" + b"9" * 5_000 + b" {}\n3 {}\n", 2, ":2: no receive time in '9999"),
+        (b"1 {}\n" + b"9" * 5_000 + b".1: {}\n3 {}\n", 2, ":2: no receive time in '9999"),
+        (b"1 {}\n9999999999999999999 {}\n3 {}\n", 2, ":2: receive time '9999999999999999999' is beyond all times"),
+        (b"1 {}\n" + b"x" * (33 << 20), 1, ":2: longer than 32 MiB"),
+    ],
+)
+def test_torn_and_odd_lines(tmp_path, content, lines, told):
+    path = write(tmp_path / "x", content)
+    found = []
+    assert len(list(read_recording(path, on_bad=found.append))) == lines
+    assert len(found) == bool(told)
+    assert all(told in str(error) for error in found)
+
+
+def test_what_cannot_be_opened_does_not_keep_the_others_from_being_read(tmp_path):
+    good = write(tmp_path / "good", b"1 {}\n3 {}\n")
+    found = []
+    assert [recv for recv, _ in merge_recordings([tmp_path / "absent", good, tmp_path], on_bad=found.append)] == [1, 3]
+    assert [error.path for error in found] == [tmp_path / "absent", tmp_path]
+
+
+def test_a_directory_stands_for_its_recordings(tmp_path):
+    for name in ("b.gz", "a.jsonl", "LICENSE", "README.md", "c.zst"):
+        write(tmp_path / name, b"1 {}\n")
+    (tmp_path / "further").mkdir()
+    assert [path.name for path in find_recordings([tmp_path, tmp_path / "b.gz", tmp_path / "LICENSE"])] == [
+        "a.jsonl",
+        "b.gz",
+        "c.zst",
+        "LICENSE",
+    ]
+    with pytest.raises(RecordingError, match="further has no recordings"):
+        find_recordings([tmp_path / "further"])
+
+
+def test_damage_is_told_in_one_line(tmp_path):
+    damage = Damage()
+    assert (bool(damage), damage.told()) == (False, "")
+    for number in range(20_000):
+        path = tmp_path / f"f{number % 6}"
+        damage.kept[path] += 1
+        damage.note(RecordingError(f"{path}:{number}: bad", path, number))
+    assert len(damage.first) == 10
+    told = damage.told()
+    assert told.startswith(f"20000 problems in 6 files, the first: {tmp_path / 'f0'}:0: bad; kept: 3334 lines of f0, 3334 lines of f1")
+    assert told.endswith("and 2 files more")
