@@ -29,10 +29,60 @@ class JournalClock:
     committed_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CaptureHealth:
+    """Capture as a whole.
+
+    Attributes:
+        state: open, down (a connection at least), blocked (the journal cannot be written) or stale (not heard of).
+        observed_at: when it told.
+        rate: messages a second.
+        messages: since it was started.
+        reconnects: since it was started.
+        reconnects_total: ever.
+        dropped: lines that found no room, since it was started.
+        dropped_total: ever.
+        waiting_frames: received, not taken.
+        buffered_bytes: taken, not durable.
+        clock_offset_ms: how far the venue's clock is ahead of ours; None before it has been measured.
+        clock_rtt_ms: round trip of that measurement.
+        clock_at: when it was made.
+        detail: why the journal cannot be written, when it cannot.
+    """
+
+    state: str
+    observed_at: datetime
+    rate: float | None
+    messages: int
+    reconnects: int
+    reconnects_total: int
+    dropped: int
+    dropped_total: int
+    waiting_frames: int
+    buffered_bytes: int
+    clock_offset_ms: float | None
+    clock_rtt_ms: float | None
+    clock_at: datetime | None
+    detail: str | None
+
+
 _CLOCK = "SELECT journal_time, commit_no, lateness_ms, ended, committed_at FROM journal_clock ORDER BY commit_no DESC LIMIT 1"
 
 _STREAMS = """
-    SELECT stream, state, messages, rate, last_message_at, lag_ms, reconnects, observed_at FROM stream_health ORDER BY stream
+    SELECT stream, state, messages, rate, last_message_at, lag_ms, reconnects, observed_at, silent_since, symbol,
+           wire_p50_ms, wire_p99_ms, wire_max_ms, landing_p50_ms, landing_p99_ms, landing_max_ms,
+           visible_p50_ms, visible_p99_ms, visible_max_ms, gaps_open, gaps, halts, duplicates
+    FROM stream_health WHERE kind IN ('stream', 'connection') ORDER BY stream
+"""
+
+_CAPTURE = """
+    SELECT state, observed_at, rate, messages, reconnects, reconnects_total, dropped, dropped_total, waiting_frames, buffered_bytes,
+           clock_offset_ms, clock_rtt_ms, clock_at, detail
+    FROM stream_health WHERE kind = 'capture'
+"""
+_BACKLOG = """
+    SELECT replace(stream, 'journal:', '') AS source, backlog_bytes, messages AS lines
+    FROM stream_health WHERE kind = 'journal' ORDER BY source
 """
 
 _GAPS = """
@@ -47,7 +97,7 @@ _GAP_TOTALS = """
     FROM gaps GROUP BY symbol ORDER BY symbol
 """
 
-_LANDED = 'SELECT source, name, "count" FROM landing_counts ORDER BY source, name'
+_LANDED = """SELECT source, name, "count" FROM landing_counts WHERE NOT starts_with(name, 'duplicate_trades:') ORDER BY source, name"""
 _OFFSETS = 'SELECT source, seq, "offset", lines FROM ingest_offsets ORDER BY source'
 _MALFORMED = "SELECT source, seen_at, line FROM malformed_samples ORDER BY seen_at DESC LIMIT $most"
 
@@ -78,8 +128,23 @@ def load_clock(warehouse: Warehouse) -> JournalClock | None:
 
 
 def load_streams(warehouse: Warehouse) -> pl.DataFrame:
-    """Each stream as capture last told it: stream, state, messages, rate (1/s), last_message_at, lag_ms, reconnects, observed_at."""
+    """Each stream and connection as capture last told it, its lags of the last minute, and what the ledger has of its symbol.
+
+    ``rate`` is in messages a second, ``lag_ms`` how long ago the last message came, ``silent_since`` is null unless the stream is
+    silent. ``wire``, ``landing`` and ``visible`` lags are net of the venue's clock; null where nothing came.
+    """
     return warehouse.select(_STREAMS)
+
+
+def load_capture(warehouse: Warehouse) -> CaptureHealth | None:
+    """Capture as it last told of itself; None before it has."""
+    found = warehouse.select(_CAPTURE)
+    return CaptureHealth(**found.row(0, named=True)) if found.height else None
+
+
+def load_backlog(warehouse: Warehouse) -> pl.DataFrame:
+    """Per journal source: durable bytes that are not landed yet (null: not known), lines landed."""
+    return warehouse.select(_BACKLOG)
 
 
 def load_gaps(warehouse: Warehouse, *, most: int = 200) -> pl.DataFrame:

@@ -24,8 +24,6 @@ from pipeline.store.thawing import file_trouble, thaw
 
 _log = logging.getLogger(__name__)
 
-_UTC_US = pa.timestamp("us", tz="UTC")
-
 
 # Two ways to the 1s bars that a batch has touched. Where most seconds of its span are touched, all are added up and the others
 # dropped: comparing bars is cheaper than comparing trades. One late trade among newer ones must not have hours added up, though.
@@ -71,20 +69,6 @@ class Gap:
     symbol: str
     first_missing: int
     last_missing: int
-
-
-@dataclass(frozen=True, slots=True)
-class StreamReport:
-    """One row of ``stream_health``."""
-
-    stream: str
-    state: str
-    messages: int
-    rate: float | None
-    last_message_us: int | None
-    lag_ms: float | None
-    reconnects: int
-    observed_us: int
 
 
 class ArchivedDay(NamedTuple):
@@ -353,23 +337,6 @@ class LandingStore:
                WHERE rowid NOT IN (SELECT rowid FROM malformed_samples ORDER BY seen_at DESC, rowid DESC LIMIT ?)""",
             [most],
         )
-
-    def set_streams(self, reports: Sequence[StreamReport]) -> None:
-        """Replace ``stream_health`` by what capture has just said."""
-        self._connection.execute("DELETE FROM stream_health")
-        table = pa.table(
-            {
-                "stream": pa.array([report.stream for report in reports], pa.string()),
-                "state": pa.array([report.state for report in reports], pa.string()),
-                "messages": pa.array([report.messages for report in reports], pa.int64()),
-                "rate": pa.array([report.rate for report in reports], pa.float64()),
-                "last_message_at": pa.array([report.last_message_us for report in reports], _UTC_US),
-                "lag_ms": pa.array([report.lag_ms for report in reports], pa.float64()),
-                "reconnects": pa.array([report.reconnects for report in reports], pa.int64()),
-                "observed_at": pa.array([report.observed_us for report in reports], _UTC_US),
-            }
-        )
-        self._insert("INSERT INTO stream_health BY NAME SELECT *", table)
 
     # ------------------------------------------------------------------ upkeep
 

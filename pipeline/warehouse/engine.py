@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Collection
 
+from pipeline.errors import JournalError
 from pipeline.journal import Position, Reader, Writer, open_journal
 from pipeline.model.pair import Pair
 from pipeline.model.universe import PairSpec, Universe
@@ -30,6 +31,7 @@ _REQUESTS_EVERY_S = 0.2
 _MODELS_EVERY_S = 1.0
 _ORDERS_EVERY_S = 0.2
 _PRUNE_EVERY_S = 60.0
+_HEALTH_EVERY_S = 1.0
 
 
 class Engine:
@@ -42,7 +44,14 @@ class Engine:
         self._landing = LandingStore(connection, profile.archive)
         self._live = LiveStore(connection)
         self._landing.set_timeframes(settings.parsed_timeframes)
-        self._lander = Lander(self._landing, profile, venue(), lateness_ms=settings.lateness_ms, halt_after_s=settings.halt_after_s)
+        self._lander = Lander(
+            self._landing,
+            profile,
+            venue(),
+            lateness_ms=settings.lateness_ms,
+            halt_after_s=settings.halt_after_s,
+            silent_after_s=settings.stale_after_s,
+        )
         inside = OpenTransaction(connection)
         windows = SignalWindows(settings.zscore_window, settings.correlation_window, settings.max_fill)
         frames = settings.parsed_timeframes
@@ -54,7 +63,7 @@ class Engine:
         self._journal = open_journal(profile, settings)
         self._control: Writer = self._journal.writer(CONTROL)
         self._readers: dict[str, Reader] = {}
-        self._due = dict.fromkeys(("sources", "requests", "models", "orders", "prune"), 0.0)
+        self._due = dict.fromkeys(("sources", "requests", "models", "orders", "prune", "health"), 0.0)
         publish_universe(profile, self._controls.universe)
 
     def close(self) -> None:
@@ -85,6 +94,8 @@ class Engine:
             self._orders.look()
         if self._is_due("prune", _PRUNE_EVERY_S):
             self._prune()
+        if self._is_due("health", _HEALTH_EVERY_S):
+            self._look_at_health()
         return landed
 
     def land_everything(self) -> int:
@@ -126,8 +137,21 @@ class Engine:
             self._signals.forget()
             self._alerts.forget()
             raise
+        self._lander.committed(time.time_ns())
         if self._controls.universe.version != version:
             publish_universe(self._profile, self._controls.universe)
+
+    def _look_at_health(self) -> None:
+        """What waits in the journal; and the rows of ``stream_health`` when no line of capture's has them written."""
+        streams = self._lander.streams
+        for source, reader in self._readers.items():
+            try:
+                streams.backlog = {**streams.backlog, source: reader.backlog_bytes(self._lander.position(source))}
+            except (JournalError, OSError) as error:  # a segment that is sealed or pruned at this moment: next time
+                _log.debug("backlog unknown", extra={"source": source, "why": str(error)})
+        if streams.overdue:
+            with self._landing.transaction():
+                streams.refresh()
 
     def _find_sources(self) -> None:
         for source in self._journal.sources():

@@ -18,10 +18,11 @@ from pipeline.profile import Kind, Profile
 from pipeline.store.archiving import ARCHIVED, EXPIRED
 from pipeline.store.halts import HaltStore
 from pipeline.store.landing import ArchivedDay, JournalClock, LandingStore, Offset
+from pipeline.store.streams import DUPLICATES, StreamStore
 from pipeline.venues import Batch, QuoteColumns, TradeColumns, Venue
 from pipeline.warehouse.gaps import OPEN, GapChange, GapLedger
 from pipeline.warehouse.halts import HaltWatch
-from pipeline.warehouse.health import StreamWatch
+from pipeline.warehouse.health import StreamWatch, Watched
 from pipeline.warehouse.rows import quote_rows, tick_rows
 
 CAPTURE = "capture"
@@ -102,7 +103,9 @@ class Lander:
     rollback. What is remembered between batches (coverage, gaps, clock) is reread after ``forget``.
     """
 
-    def __init__(self, store: LandingStore, profile: Profile, venue: Venue, *, lateness_ms: int, halt_after_s: float) -> None:
+    def __init__(
+        self, store: LandingStore, profile: Profile, venue: Venue, *, lateness_ms: int, halt_after_s: float, silent_after_s: float
+    ) -> None:
         self._store = store
         self._halts = HaltStore(store.connection, store.archive)
         self._halt_after_ms = round(halt_after_s * 1_000)
@@ -110,7 +113,8 @@ class Lander:
         self._kind = profile.trade_stream
         self._venue = venue
         self._lateness_ms = lateness_ms
-        self._streams = StreamWatch()
+        watched = Watched(venue, profile.trade_stream, silent_after_s, timed=not self._recorded)
+        self.streams = StreamWatch(StreamStore(store.connection), watched)
         self._restated_us: list[int] = []
         self._ledger = self._read_ledger()
 
@@ -127,6 +131,11 @@ class Lander:
     def forget(self) -> None:
         """Read what is remembered from the tables again, after a transaction that did not commit."""
         self._ledger = self._read_ledger()
+        self.streams.forget()
+
+    def committed(self, now_ns: int) -> None:
+        """Note how late the messages of the last block are, which has been committed at ``now_ns``."""
+        self.streams.committed(now_ns)
 
     def land(self, source: str, block: bytes, position: Position, now_us: int) -> Landed:
         """Write one block of whole journal lines, which ends at ``position``; ``now_us`` is the wall clock for ``detected_at``.
@@ -161,8 +170,6 @@ class Lander:
             # A recording may be another profile's journal: its rules and models are not ours.
             counts["own_lines_of_others"] = len(own)
             own = ()
-        if source == CAPTURE:
-            self._report_streams(batch)
         lines = ledger.offsets[source].lines if source in ledger.offsets else 0
         ledger.offsets[source] = Offset(position.seq, position.offset, lines + batch.lines)
         ledger.clock = clock
@@ -176,6 +183,8 @@ class Lander:
         if batch.samples:
             self._store.keep_samples(source, [f"{sample.reason}: {sample.text.decode('utf-8', 'replace')}" for sample in batch.samples])
         self._store.set_clock(clock, lateness_ms=self._lateness_ms)
+        if source == CAPTURE:
+            self.streams.land(trades, quotes, [event for _, _, event in batch.others if isinstance(event, Clock)])
         return Landed(clock, trades, self._known_us(before, source, trades), bars, own, counts)
 
     def archive_changed(self) -> None:
@@ -206,6 +215,9 @@ class Lander:
                 new[rows[_uncovered(trades.trade_id[rows], coverage)]] = True
         counts["trades"] = int(np.count_nonzero(new))
         counts["duplicate_trades"] = len(trades) - counts["trades"]
+        if counts["duplicate_trades"]:
+            repeated = np.bincount(trades.symbols.codes[~new], minlength=len(trades.symbols.names)).tolist()
+            counts.update({DUPLICATES + name: number for name, number in zip(trades.symbols.names, repeated, strict=True) if number})
         return trades if new.all() else trades.take(new)
 
     def _cover(self, trades: TradeColumns) -> list[GapChange]:
@@ -359,11 +371,6 @@ class Lander:
             times_ms = np.array(table["event_time"].cast(pa.int64()), np.int64) // 1_000
             self._thaw(("quotes",), codes, names, times_ms)
         return self._store.add_quotes(table, maybe_known=True)
-
-    def _report_streams(self, batch: Batch) -> None:
-        clocks = [event for _, _, event in batch.others if isinstance(event, Clock)]
-        if clocks:
-            self._store.set_streams(self._streams.reports(clocks[-1]))
 
     def _read_ledger(self) -> _Ledger:
         gaps = GapLedger(self._store.coverage(), self._store.known_gaps())

@@ -70,7 +70,14 @@ def rebuild(profile: Profile, settings: Settings, progress: Progress) -> Rebuilt
 def _land(profile: Profile, settings: Settings, store: RebuildStore, progress: Progress) -> int:
     """Land what the journal has, as far as it had been landed."""
     landing = LandingStore(store.connection, profile.archive)
-    lander = Lander(landing, profile, venue(), lateness_ms=settings.lateness_ms, halt_after_s=settings.halt_after_s)
+    lander = Lander(
+        landing,
+        profile,
+        venue(),
+        lateness_ms=settings.lateness_ms,
+        halt_after_s=settings.halt_after_s,
+        silent_after_s=settings.stale_after_s,
+    )
     lines = 0
     targets = store.targets()
     journal = open_journal(profile, settings)

@@ -30,6 +30,7 @@ from pipeline.store.access import Gatekeeper
 from pipeline.store.partitions import Made, put_partitions
 from pipeline.store.quack import serve, stop
 from pipeline.store.requests import AcknowledgeAlert, DeleteRule, EnableRule, PutRule, parse_change
+from pipeline.store.streams import StreamReport, StreamStore
 from pipeline.store.warehouse import publish_endpoint
 
 SYMBOLS = {
@@ -168,26 +169,38 @@ def second(connection, market: Market, ts: datetime, commit: int) -> None:
 
 
 def health(connection, ts: datetime, count: int) -> None:
-    connection.execute("DELETE FROM stream_health")
+    def us(when: datetime) -> int:
+        return round(when.timestamp() * 1_000_000)
+
     rows = [
-        (f"connection:{route}", "open", 0, None, ts - timedelta(minutes=14), None, at, ts) for at, route in enumerate(("market", "public"))
-    ]
+        StreamReport(stream="capture", kind="capture", state="open", observed_at=us(ts), messages=count * 30, messages_total=count * 90,
+                     rate=123.5, reconnects=1, reconnects_total=4, dropped=0, dropped_total=12, waiting_frames=3, buffered_bytes=4_096,
+                     clock_offset_ms=-12.5, clock_rtt_ms=3.25, clock_at=us(ts - timedelta(seconds=40))),
+        StreamReport(stream="journal:capture", kind="journal", state="open", observed_at=us(ts), messages=count * 31,
+                     messages_total=count * 31, backlog_bytes=0),
+    ]  # fmt: skip
+    for at, route in enumerate(("market", "public")):
+        since = us(ts - timedelta(minutes=14))
+        rows.append(
+            StreamReport(stream=f"connection:{route}", kind="connection", state="open", observed_at=us(ts), last_message_at=since,
+                         reconnects=at)
+        )  # fmt: skip
     for at, name in enumerate(SYMBOLS):
         for kind in ("aggTrade", "bookTicker"):
             quiet = name == "1000PEPEUSDT" and kind == "bookTicker"
+            last = us(ts - timedelta(seconds=47 if quiet else 0.2))
+            lags = {} if quiet else {
+                f"{stage}_{what}_ms": base * factor
+                for stage, base in (("wire", 8.0 + at), ("landing", 160.0), ("visible", 168.0 + at))
+                for what, factor in (("p50", 1.0), ("p99", 2.0), ("max", 3.0))
+            }  # fmt: skip
             rows.append(
-                (
-                    f"{name.lower()}@{kind}",
-                    "silent" if quiet else "open",
-                    count * (4 - at // 2),
-                    0.0 if quiet else 24.5 - 3 * at,
-                    ts - timedelta(seconds=47 if quiet else 0.2),
-                    18.0 + 3 * at,
-                    0,
-                    ts,
-                )
-            )
-    insert(connection, "stream_health", rows)
+                StreamReport(stream=f"{name.lower()}@{kind}", kind="stream", symbol=name, state="silent" if quiet else "open",
+                             observed_at=us(ts), messages=count * (4 - at // 2), messages_total=count * (4 - at // 2),
+                             rate=0.0 if quiet else 24.5 - 3 * at, last_message_at=last, silent_since=last if quiet else None,
+                             lag_ms=18.0 + 3 * at, duplicates=at if kind == "aggTrade" else None, **lags)
+            )  # fmt: skip
+    StreamStore(connection).write(rows)
 
 
 def signals(connection, market: Market, ts: datetime, model: dict[str, str], values: dict[str, tuple[float, float, float]]) -> None:
