@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 from collections import Counter
@@ -36,9 +37,9 @@ KINDS = (
     Kind("shutdown", 0.3, {"grace_s": 2}),
     Kind("slow", 0.3, {"for_s": 5, "bytes_per_s": 400}),
     Kind("silence", 1.0, {"for_s": 30, **TRADES}),
-    Kind("duplicate", 1.5, {"for_s": 5, "chance": 0.4, **TRADES}, {"lag_s": (0, 0.3, 2), "copies": (1, 2)}),
-    Kind("delay", 1.0, {"for_s": 4, **TRADES}, {"by_s": (0.4, 1.5, 3)}),
-    Kind("reorder", 1.5, {"for_s": 6, "chance": 0.4, **TRADES}, {"depth": (2, 5)}),
+    Kind("duplicate", 1.5, {"for_s": 5, "chance": 0.4, **TRADES}, {"lag_s": (0, 0.3, 2), "copies": (1, 2), "all": (True, False)}),
+    Kind("delay", 1.0, {"for_s": 4, **TRADES}, {"by_s": (0.4, 1.5, 3), "all": (True, False)}),
+    Kind("reorder", 1.5, {"for_s": 6, "chance": 0.4, **TRADES}, {"depth": (2, 5), "all": (True, False)}),
     Kind("skip", 2.0, TRADES, {"count": (1, 2, 7, 20)}),
     Kind("hole", 0.7, drawn={"count": (1, 2, 6)}),
     Kind("malformed", 1.5, {"count": 2}),
@@ -103,5 +104,5 @@ def begun(log: Path) -> Counter[str]:
 
 
 def _table(kind: str, content: dict[str, object]) -> str:
-    rows = "".join(f"{name} = {value!r}\n" for name, value in content.items())
+    rows = "".join(f"{name} = {json.dumps(value)}\n" for name, value in content.items())
     return f"[[fault]]\nkind = '{kind}'\n{rows}"

@@ -35,6 +35,9 @@ SYMBOLS = (
 _LEAST = 10
 """Gaps and restatements that a run must have seen to say anything."""
 _LOOK_S = 0.1
+_TWICE = 0.3
+_MOST_MORE = 3
+_AWAY_S = 2.5
 _SIMULATOR, _CAPTURE, _WAREHOUSE, _REPAIR = "simulator", "capture", "warehouse", "repair"
 _TARGETS = ((_CAPTURE,), (_WAREHOUSE,), (_CAPTURE, _WAREHOUSE), (_WAREHOUSE,), (_CAPTURE,), (_SIMULATOR,), (_REPAIR,))
 """Who is killed, in turn and then shuffled; two names die in the same moment."""
@@ -61,7 +64,7 @@ class Order:
     seconds: float
     kills: int
     seed: int
-    symbols: int = 5
+    symbols: int = 10
     fury: float = 4.0
     repair_every_s: float = 5.0
     settled_after_s: float = 10.0
@@ -85,11 +88,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Who dies when, and for how long."""
+    """Who dies when, for how long, and whether once more so soon after its start, while it recovers."""
 
     at_s: float
     targets: tuple[str, ...]
     away_s: float
+    again_s: float | None
 
 
 def planned_kills(order: Order) -> list[Kill]:
@@ -99,7 +103,12 @@ def planned_kills(order: Order) -> list[Kill]:
     targets = [_TARGETS[number % len(_TARGETS)] for number in range(order.kills)]
     chance.shuffle(targets)
     return [
-        Kill(part * (number + chance.random()), target, chance.choice((0.0, chance.uniform(0, 1), chance.uniform(1, 4))))
+        Kill(
+            part * (number + chance.random()),
+            target,
+            chance.choice((0.0, chance.uniform(0, 1), chance.uniform(1, 4))),
+            chance.uniform(0.2, 3) if chance.random() < _TWICE else None,
+        )
         for number, target in enumerate(targets)
     ]
 
@@ -209,6 +218,7 @@ class Run:
             self._storm_through(tending)
             tending.end()
             tending.require()
+            self._deepen(tending)
             self._calm(tending)
         for name, process in self._processes.items():
             self._told.kills[name] += process.kills
@@ -247,10 +257,16 @@ class Run:
             time.sleep(_LOOK_S)
 
     def _kill(self, kill: Kill, tending: Tending) -> None:
-        self._say(f"kill -9 of {' and '.join(kill.targets)}, back after {kill.away_s:.1f} s")
+        self._say(f"kill -9 of {' and '.join(kill.targets)}, back after {kill.away_s:.1f} s{', and again' if kill.again_s else ''}")
         if _REPAIR in kill.targets:
             tending.kill_next(0.5 + kill.away_s)
             return
+        self._kill_once(kill)
+        if kill.again_s is not None:
+            time.sleep(kill.again_s)
+            self._kill_once(kill)
+
+    def _kill_once(self, kill: Kill) -> None:
         for name in kill.targets:
             self._processes[name].kill()
         time.sleep(kill.away_s)
@@ -259,6 +275,20 @@ class Run:
                 self._storm.begin(time.monotonic() - self._began)
                 self._processes[name].command = self._command(name)
             self._processes[name].start()
+
+    def _deepen(self, tending: Tending) -> None:
+        """On a machine that hardly moves few bars were there to be restated: some more kills of capture then."""
+        for _ in range(_MOST_MORE):
+            gaps, restated = self._rows("SELECT (SELECT count(*) FROM gaps), (SELECT count(*) FROM bars_1s WHERE revision > 0)")[0]
+            if gaps >= _LEAST and restated >= _LEAST:
+                return
+            self._say(f"{gaps} gaps and {restated} restated bars so far: another kill -9 of capture")
+            self._processes[_CAPTURE].kill()
+            time.sleep(_AWAY_S)
+            self._processes[_CAPTURE].start()
+            self._wait_for_trades()
+            tending.repair()
+            tending.resample()
 
     # ------------------------------------------------------------------ the calm after it
 
@@ -269,13 +299,13 @@ class Run:
         self._storm.end()
         simulator.command = self._command(_SIMULATOR)
         self._start(_SIMULATOR)
-        calm_ms = time.time_ns() // 1_000_000
-        self._until(lambda: self._newest_ms() > calm_ms, "a trade of every symbol since then", 60)
+        self._wait_for_trades()
         time.sleep(self._order.calm_s)
         capture.stop()
         self._say("capture has stopped, repairing")
         wait_until_answering(warehouse, self._answers[_WAREHOUSE])
         self._until(self._landed, "landing of the whole journal", 60)
+        tending.resample()
         deadline = time.monotonic() + 60 + self._order.settled_after_s
         while still := self._rows("SELECT * FROM gaps WHERE state = 'open'"):
             assert time.monotonic() < deadline, f"gaps stay open: {still}"
@@ -284,6 +314,10 @@ class Run:
         tending.resample()
         warehouse.stop()
         simulator.stop()
+
+    def _wait_for_trades(self) -> None:
+        since_ms = time.time_ns() // 1_000_000
+        self._until(lambda: self._newest_ms() > since_ms, "a trade of every symbol since then", 90)
 
     def _newest_ms(self) -> int:
         """Event time of the newest trade of the symbol that is furthest behind."""
