@@ -83,9 +83,9 @@ def redis_server(need_redis: None, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture
-def own_redis(need_redis: None, tmp_path: Path) -> Iterator[RedisServer]:
-    """A server that a test may kill."""
+def own_redis(need_redis: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[RedisServer]:
+    """A server that a test may kill, started with other options where the test gives some."""
     (tmp_path / "redis").mkdir()
-    server = RedisServer(tmp_path / "redis")
+    server = RedisServer(tmp_path / "redis", *getattr(request, "param", ()))
     yield server
     server.kill()
