@@ -48,7 +48,7 @@ def ended(broken, plan: str, path: str = PATH) -> tuple[ConnectionClosed, list[s
 
 def test_drop_is_a_tcp_reset(broken, caplog):
     with caplog.at_level(logging.INFO, logger="pipeline.simulator"):
-        error, _ = ended(broken, '[[fault]]\nkind = "drop"\nat_s = 0.2')
+        error, _ = ended(broken, '[[fault]]\nkind = "drop"\nat_s = 0.1')
     assert isinstance(error, ConnectionClosedError)
     assert error.rcvd is None
     assert isinstance(error.__cause__, ConnectionResetError)
@@ -66,15 +66,15 @@ def test_close_has_its_code(broken):
 
 def test_life_ends_every_connection_that_is_too_old(broken):
     begun = time.monotonic()
-    error, _ = ended(broken, '[[fault]]\nkind = "life"\nafter_s = 0.4')
-    assert 0.4 <= time.monotonic() - begun < 2
+    error, _ = ended(broken, '[[fault]]\nkind = "life"\nafter_s = 0.25')
+    assert 0.25 <= time.monotonic() - begun < 2
     assert error.rcvd is not None
     assert error.rcvd.code == 1001
 
 
 @pytest.mark.parametrize("path", [PATH, PATH.replace("/ws/", "/stream?streams=")])
 def test_shutdown_is_announced_before_the_end(broken, path):
-    error, heard = ended(broken, '[[fault]]\nkind = "shutdown"\nat_s = 0.1\ngrace_s = 0.4\nroute = "market"', path)
+    error, heard = ended(broken, '[[fault]]\nkind = "shutdown"\nat_s = 0.1\ngrace_s = 0.2\nroute = "market"', path)
     assert error.rcvd is not None
     assert error.rcvd.code == 1001
     assert any(isinstance(decode(text, 1), Shutdown) for text in heard)
@@ -83,18 +83,18 @@ def test_shutdown_is_announced_before_the_end(broken, path):
 def test_a_half_open_socket_stays_and_answers_nothing(broken):
     async def story():
         async with (
-            broken('[[fault]]\nkind = "half_open"\nat_s = 0.2') as port,
+            broken('[[fault]]\nkind = "half_open"\nat_s = 0.1') as port,
             connect(f"ws://127.0.0.1:{port}{PATH}", ping_interval=None, close_timeout=0.1) as client,
         ):
             await (await client.ping())
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.2)
             heard = 0
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.1):
                     while True:  # what was sent before
                         await client.recv()
             with suppress(TimeoutError):
-                async with asyncio.timeout(0.6):
+                async with asyncio.timeout(0.4):
                     while True:
                         await client.recv()
                         heard += 1
@@ -107,24 +107,25 @@ def test_a_half_open_socket_stays_and_answers_nothing(broken):
     assert asyncio.run(story()) == (0, False, "OPEN")
 
 
-def test_a_slow_connection_gets_everything_late(broken):
-    plan = '[[fault]]\nkind = "slow"\nat_s = 0\nfor_s = 0.8\nbytes_per_s = 400'
+def test_a_slow_connection_gets_everything_late(broken, clock):
+    plan = '[[fault]]\nkind = "slow"\nat_s = 0\nfor_s = 0.5\nbytes_per_s = 400'
 
     async def story():
-        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}{PATH}") as client:
+        fast = clock(1_795_360_123_456, 10.0)
+        async with broken(plan, clock_ms=fast) as port, connect(f"ws://127.0.0.1:{port}{PATH}", close_timeout=0.1) as client:
             begun = time.monotonic()
             early, late = 0, []
             with suppress(TimeoutError):
-                async with asyncio.timeout(1.8):
+                async with asyncio.timeout(1.1):
                     while True:
                         text = await client.recv()
-                        if time.monotonic() - begun < 0.75:
+                        if time.monotonic() - begun < 0.45:
                             early += len(text)
                         late.append(json.loads(text))
             return early, late
 
     early, frames = asyncio.run(story())
-    assert early < 500
+    assert early < 300
     for symbol in ("BTCUSDT", "ETHUSDT"):
         mine = [frame["a"] for frame in frames if frame["s"] == symbol]
         assert mine == list(range(mine[0], mine[0] + len(mine)))
@@ -133,17 +134,17 @@ def test_a_slow_connection_gets_everything_late(broken):
 def test_refused_connections_do_not_end_the_open_ones(broken):
     async def story():
         async with (
-            broken('[[fault]]\nkind = "refuse"\nat_s = 0.3\nfor_s = 0.5') as port,
+            broken('[[fault]]\nkind = "refuse"\nat_s = 0.1\nfor_s = 0.3') as port,
             connect(f"ws://127.0.0.1:{port}{PATH}") as client,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fapi/v1") as rest,
         ):
-            await asyncio.sleep(0.5)
+            await asyncio.sleep(0.2)
             with pytest.raises(ConnectionRefusedError):
                 await connect(f"ws://127.0.0.1:{port}{PATH}")
             with pytest.raises(httpx.ConnectError):
                 await rest.get("ping")
             await (await client.ping())
-            await asyncio.sleep(0.6)
+            await asyncio.sleep(0.3)
             return (await rest.get("ping")).status_code
 
     assert asyncio.run(story()) == 200

@@ -20,7 +20,7 @@ from pipeline.simulator.trades import HOUR_MS
 from pipeline.venues.binance import decode
 
 BEGIN = 498_711 * HOUR_MS + 600_000
-SPEED = 30.0
+SPEED = 100.0
 STREAM = "btcusdt@aggTrade"
 
 
@@ -58,8 +58,8 @@ async def rest_ids(port: int, first: int, last: int, symbol: str = "BTCUSDT") ->
 
 def test_skipped_ids_are_missing_from_the_stream_and_given_by_rest(broken):
     async def story():
-        async with broken('[[fault]]\nkind = "skip"\nat_s = 0.3\ncount = 7') as port:
-            seen = ids(await hear(port, 1.0))
+        async with broken('[[fault]]\nkind = "skip"\nat_s = 0.1\ncount = 7') as port:
+            seen = ids(await hear(port, 0.4))
             return seen, await rest_ids(port, seen[0], seen[-1])
 
     seen, told = asyncio.run(story())
@@ -71,11 +71,11 @@ def test_skipped_ids_are_missing_from_the_stream_and_given_by_rest(broken):
 
 def test_the_ids_of_a_hole_are_given_by_nobody_and_the_ledger_says_so(broken, tmp_path):
     path = tmp_path / "ledger"
-    plan = '[[fault]]\nkind = "hole"\nat_s = 0.3\ncount = 4\nsymbol = "BTCUSDT"'
+    plan = '[[fault]]\nkind = "hole"\nat_s = 0.1\ncount = 4\nsymbol = "BTCUSDT"'
 
     async def story():
         async with broken(plan, ledger=path) as port:
-            seen = ids(await hear(port, 1.2))
+            seen = ids(await hear(port, 0.5))
             return seen, await rest_ids(port, seen[0], seen[-1])
 
     seen, told = asyncio.run(story())
@@ -108,20 +108,20 @@ def test_duplicates_and_overtaken_messages_lose_nothing(broken):
     plan = """
         [[fault]]
         kind = "duplicate"
-        at_s = 0.2
-        for_s = 0.5
+        at_s = 0.1
+        for_s = 0.2
         chance = 0.5
         [[fault]]
         kind = "reorder"
-        at_s = 0.2
-        for_s = 0.5
+        at_s = 0.1
+        for_s = 0.2
         chance = 0.3
-        most_s = 0.2
+        most_s = 0.1
     """
 
     async def story():
         async with broken(plan) as port:
-            return ids(await hear(port, 1.3))
+            return ids(await hear(port, 0.5))
 
     seen = asyncio.run(story())
     assert set(range(min(seen), max(seen) + 1)) == set(seen)
@@ -132,11 +132,11 @@ def test_duplicates_and_overtaken_messages_lose_nothing(broken):
 
 def test_delayed_messages_come_late_and_in_order(broken):
     async def story():
-        plan = '[[fault]]\nkind = "delay"\nat_s = 0.3\nfor_s = 0.3\nby_s = 0.5'
+        plan = '[[fault]]\nkind = "delay"\nat_s = 0.1\nfor_s = 0.2\nby_s = 0.3'
         arrived = []
-        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}") as client:
+        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}", close_timeout=0.1) as client:
             with suppress(TimeoutError):
-                async with asyncio.timeout(1.5):
+                async with asyncio.timeout(0.8):
                     while True:
                         arrived.append((json.loads(await client.recv())["a"], time.monotonic()))
         return arrived
@@ -145,45 +145,48 @@ def test_delayed_messages_come_late_and_in_order(broken):
     seen = [one for one, _ in arrived]
     assert seen == list(range(seen[0], seen[-1] + 1))
     pauses = [later[1] - earlier[1] for earlier, later in pairwise(arrived)]
-    assert max(pauses) > 0.3
+    assert max(pauses) > 0.2
 
 
 def test_a_silent_stream_speaks_again_when_it_is_subscribed_again(broken):
-    plan = '[[fault]]\nkind = "silence"\nat_s = 0.3\nstream = "btcusdt@aggTrade"'
+    plan = '[[fault]]\nkind = "silence"\nat_s = 0.15\nstream = "btcusdt@aggTrade"'
 
     async def story():
-        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/stream?streams={STREAM}/ethusdt@aggTrade") as client:
+        async with (
+            broken(plan) as port,
+            connect(f"ws://127.0.0.1:{port}/market/stream?streams={STREAM}/ethusdt@aggTrade", close_timeout=0.1) as client,
+        ):
             seen: list[tuple[float, str]] = []
             begun = time.monotonic()
             asked = False
-            while (now := time.monotonic() - begun) < 1.6:
-                if now > 0.9 and not asked:
+            while (now := time.monotonic() - begun) < 0.8:
+                if now > 0.5 and not asked:
                     asked = True
                     await client.send(json.dumps({"method": "SUBSCRIBE", "params": [STREAM], "id": 1}))
                 with suppress(TimeoutError):
-                    frame = json.loads(await asyncio.wait_for(client.recv(), 0.1))
+                    frame = json.loads(await asyncio.wait_for(client.recv(), 0.05))
                     seen.append((now, frame.get("stream", "")))
         return seen
 
     seen = asyncio.run(story())
     mine = [now for now, stream in seen if stream == STREAM]
     others = [now for now, stream in seen if stream == "ethusdt@aggTrade"]
-    assert any(now < 0.3 for now in mine)
-    assert not [now for now in mine if 0.45 < now < 0.85]
-    assert [now for now in others if 0.45 < now < 0.85]
-    assert [now for now in mine if now > 0.95]
+    assert any(now < 0.15 for now in mine)
+    assert not [now for now in mine if 0.25 < now < 0.45]
+    assert [now for now in others if 0.25 < now < 0.45]
+    assert [now for now in mine if now > 0.55]
 
 
 @pytest.mark.parametrize("path", [f"/market/ws/{STREAM}", f"/market/stream?streams={STREAM}"])
 def test_malformed_frames_are_read_by_no_decoder(broken, path):
     plan = "\n".join(
-        f'[[fault]]\nkind = "malformed"\nat_s = 0.{at}\ncount = 4\nshape = "{shape}"\nreplace = false'
+        f'[[fault]]\nkind = "malformed"\nat_s = 0.0{at}\ncount = 4\nshape = "{shape}"\nreplace = false'
         for at, shape in enumerate(("truncated", "mutated", "not_json", "not_utf8", "types", "empty", "any"), 1)
     )
 
     async def story():
         async with broken(plan) as port:
-            return await hear(port, 1.3, path)
+            return await hear(port, 0.6, path)
 
     bad, good = [], []
     for raw in asyncio.run(story()):
@@ -199,19 +202,19 @@ def test_malformed_frames_are_read_by_no_decoder(broken, path):
 
 def test_a_malformed_frame_takes_the_place_of_the_true_one(broken):
     async def story():
-        async with broken('[[fault]]\nkind = "malformed"\nat_s = 0.2\ncount = 3\nshape = "truncated"') as port:
-            return await hear(port, 0.8)
+        async with broken('[[fault]]\nkind = "malformed"\nat_s = 0.1\ncount = 3\nshape = "truncated"') as port:
+            return await hear(port, 0.4)
 
     good = [json.loads(raw)["a"] for raw in asyncio.run(story()) if raw.endswith(b"}")]
     assert len(set(range(good[0], good[-1] + 1)) - set(good)) == 3
 
 
 def test_an_oversized_frame_is_valid_and_ends_a_connection_with_a_limit(broken):
-    plan = '[[fault]]\nkind = "oversized"\nat_s = 0.2\nbytes = 1_500_000'
+    plan = '[[fault]]\nkind = "oversized"\nat_s = 0.1\nbytes = 1_500_000'
 
     async def patient():
         async with broken(plan) as port:
-            return await hear(port, 0.8)
+            return await hear(port, 0.4)
 
     heard = asyncio.run(patient())
     (large,) = [raw for raw in heard if len(raw) > 1_000_000]
@@ -221,7 +224,7 @@ def test_an_oversized_frame_is_valid_and_ends_a_connection_with_a_limit(broken):
     assert seen == list(range(seen[0], seen[-1] + 1))
 
     async def strict():
-        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}") as client:
+        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}", close_timeout=0.1) as client:
             async with asyncio.timeout(5):
                 while True:
                     await client.recv()

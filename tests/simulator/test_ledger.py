@@ -174,11 +174,14 @@ def test_kill_9_in_mid_write_leaves_no_break(tmp_path):
     command = [sys.executable, "-m", "pipeline.cli", "simulate", "--port", str(port), "--seed", "7", "--ledger", str(path)]
     environment = os.environ | {"SPREADWATCH_DATA_DIR": str(tmp_path)}
 
+    symbols = ("BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT", "DOGEUSDT", "BNBUSDT")
+    streams = "/".join(f"{symbol.lower()}@aggTrade" for symbol in symbols)
+
     async def hear(count: int) -> list[dict]:
         until = time.monotonic() + 20
         while True:
             try:
-                client = await connect(f"ws://127.0.0.1:{port}/market/ws/btcusdt@aggTrade/ethusdt@aggTrade")
+                client = await connect(f"ws://127.0.0.1:{port}/market/ws/{streams}")
                 break
             except OSError:
                 assert time.monotonic() < until
@@ -195,9 +198,9 @@ def test_kill_9_in_mid_write_leaves_no_break(tmp_path):
             process.send_signal(number)
             process.wait(10)
     trades, _ = read(path)
-    for symbol in ("BTCUSDT", "ETHUSDT"):
-        ids = [row["a"] for row in trades[symbol]]
+    for rows in trades.values():
+        ids = [row["a"] for row in rows]
         assert ids == list(range(ids[0], ids[0] + len(ids)))
-    written = {(row["s"], row["a"]): row for row in trades["BTCUSDT"] + trades["ETHUSDT"]}
+    written = {(row["s"], row["a"]): row for rows in trades.values() for row in rows}
     for row in heard:
         assert written[row["s"], row["a"]] == {name: row[name] for name in "sapqflTm"}

@@ -120,5 +120,5 @@ class TappedHub(Hub):
     def _pass(self, stream: str, taps: list[Tap], frames: list[Frame], now_s: float) -> None:
         for tap in taps:
             frames = [out for frame in frames for out in tap.feed(frame, now_s)]
-        for bare, whole in frames:
+        for bare, whole, _ in frames:
             super().deliver_both(stream, bare, whole)

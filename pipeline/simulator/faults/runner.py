@@ -92,7 +92,9 @@ class FaultRunner:
         return _chosen(self._hub.clients(fault), fault, moment)
 
     def _for_s(self, fault: Fault) -> float:
-        return max(0.0, min(fault.for_s, self._plan.until_s - self._now_s()))
+        """How long a fault that begins now may last; what has no duration ends by itself, or with the plan."""
+        for_s = math.inf if fault.act.LASTS_S is None else fault.for_s
+        return max(0.0, min(for_s, self._plan.until_s - self._now_s()))
 
     async def _carry_out(self, fault: Fault, moment: Moment, targets: Sequence[object], door: Door) -> None:
         facts: dict[str, object] = {"kind": fault.act.KIND, "fault": fault.number, "hits": _names(targets)}
@@ -189,7 +191,7 @@ class FaultRunner:
         taps = [tap_of(fault.act, stream, moment.seed + place) for place, stream in enumerate(streams)]
         for stream, tap in zip(streams, taps, strict=True):
             self._hub.tap(stream, tap)
-        until_s = time.monotonic() + (self._for_s(fault) or max(0.0, self._plan.until_s - self._now_s()))
+        until_s = time.monotonic() + self._for_s(fault)
         while time.monotonic() < until_s and not all(tap.over for tap in taps):  # noqa: ASYNC110  taps have no event
             await asyncio.sleep(_RELEASE_S)
         for tap in taps:

@@ -21,10 +21,11 @@ _ID = re.compile(r'"[at]":(\d+)')
 
 
 class Frame(NamedTuple):
-    """One message in both forms: bare, and as the combined streams send it."""
+    """One message in both forms: bare, and as the combined streams send it. ``spoilt`` ones are spoilt no further."""
 
     bare: str | bytes
     whole: str | bytes
+    spoilt: bool = False
 
 
 class Tap(Protocol):
@@ -233,12 +234,12 @@ class MalformedTap:
     def feed(self, frame: Frame, now_s: float) -> list[Frame]:
         """What has become of the frame."""
         del now_s
-        if not self._left:
+        if not self._left or frame.spoilt:
             return [frame]
         self._left -= 1
         _note(self.facts, frame, "spoilt")
         bare, combined = spoilt(_text(frame.bare), self._stream, self._act.shape, self._random)
-        bad = Frame(bare, combined)
+        bad = Frame(bare, combined, spoilt=True)
         return [bad] if self._act.replace else [frame, bad]
 
     def due(self, now_s: float) -> list[Frame]:
@@ -268,7 +269,7 @@ class OversizedTap:
     def feed(self, frame: Frame, now_s: float) -> list[Frame]:
         """The frame with a field of padding: valid, and too large."""
         del now_s
-        if not self._left:
+        if not self._left or frame.spoilt:
             return [frame]
         self._left -= 1
         _note(self.facts, frame, "blown_up")
