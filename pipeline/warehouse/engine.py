@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection
+from concurrent.futures import ThreadPoolExecutor
 
 from pipeline.errors import JournalError
 from pipeline.journal import Position, Reader, Writer, open_journal
@@ -17,12 +18,14 @@ from pipeline.store.archiving import Archiver
 from pipeline.store.landing import LandingStore
 from pipeline.store.live import LiveStore
 from pipeline.store.warehouse import OpenTransaction
-from pipeline.venues import venue
+from pipeline.venues import Batch, venue
 from pipeline.warehouse.alerting import AlertEngine
 from pipeline.warehouse.control import Controls, activate_line, request_line
-from pipeline.warehouse.landing import CONTROL, Lander
+from pipeline.warehouse.intake import Intake
+from pipeline.warehouse.landing import CAPTURE, CONTROL, Lander
 from pipeline.warehouse.orders import OrderDesk
 from pipeline.warehouse.signals import SignalWindows, SignalWriter
+from pipeline.warehouse.turns import Pace, Turns
 
 _log = logging.getLogger(__name__)
 
@@ -62,7 +65,13 @@ class Engine:
         self._alerts.set_universe(self._controls.universe)
         self._journal = open_journal(profile, settings)
         self._control: Writer = self._journal.writer(CONTROL)
+        # Reading ahead has readers of its own, in a thread of its own; these only look.
         self._readers: dict[str, Reader] = {}
+        self._intakes: dict[str, Intake] = {}
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="intake")
+        self._turns = Turns()
+        self._paces: dict[str, Pace] = {}
+        self._catching_up = False
         self._due = dict.fromkeys(("sources", "requests", "models", "orders", "prune", "health"), 0.0)
         publish_universe(profile, self._controls.universe)
 
@@ -70,6 +79,9 @@ class Engine:
         """Release the journal; an order that is being carried out is carried out again next time."""
         self._orders.close()
         self._control.close()
+        for intake in self._intakes.values():
+            intake.close()
+        self._executor.shutdown()
         for reader in self._readers.values():
             reader.close()
         self._journal.close()
@@ -80,12 +92,10 @@ class Engine:
         return self._controls.universe
 
     def run_once(self) -> bool:
-        """Land one block of each source that has something, then look after requests and models; False when there was nothing to land."""
+        """Land a round of blocks (`Turns`), then look after requests and models; False when there was nothing to land."""
         if self._is_due("sources", _SOURCES_EVERY_S):
             self._find_sources()
-        landed = False
-        for source, reader in self._readers.items():
-            landed = self._land(source, reader) or landed
+        landed = self._land_round()
         if self._is_due("requests", _REQUESTS_EVERY_S):
             self.take_requests()
         if self._is_due("models", _MODELS_EVERY_S):
@@ -104,28 +114,40 @@ class Engine:
         self._find_sources()
         while True:
             before = lines
-            for source, reader in self._readers.items():
-                block, position = reader.read(self._lander.position(source), self._settings.batch_max_lines)
-                if block:
-                    self._land_block(source, block, position)
-                    lines += block.count(b"\n")
+            for source in self._intakes:
+                lines += self._land(source, self._settings.batch_max_lines)
             if lines == before:
                 return lines
 
     # ------------------------------------------------------------------
 
-    def _land(self, source: str, reader: Reader) -> bool:
-        block, position = reader.read(self._lander.position(source), self._settings.batch_max_lines)
-        if not block:
-            return False
-        self._land_block(source, block, position)
-        return True
+    def _land_round(self) -> bool:
+        landed = False
+        for source in self._turns.first(self._intakes):
+            landed = self._land(source, self._settings.batch_max_lines) > 0 or landed
+        for source in self._turns.others(self._intakes, catching_up=self._catching_up):
+            pace, began = self._paces[source], time.monotonic()
+            if lines := self._land(source, pace.lines):
+                pace.took(lines, time.monotonic() - began)
+                self._turns.took(source)
+                return True
+        return landed
 
-    def _land_block(self, source: str, block: bytes, position: Position) -> None:
+    def _land(self, source: str, max_lines: int) -> int:
+        """Land the next block of a source; returns its lines, 0 when there was none."""
+        block = self._intakes[source].take(self._lander.position(source), max_lines)
+        if source == CAPTURE:
+            self._catching_up = block is not None and block.behind
+        if block is None:
+            return 0
+        self._land_block(source, block.batch, block.position)
+        return block.batch.lines
+
+    def _land_block(self, source: str, batch: Batch, position: Position) -> None:
         version = self._controls.universe.version
         try:
             with self._landing.transaction():
-                landed = self._lander.land(source, block, position, time.time_ns() // 1_000)
+                landed = self._lander.land(source, batch, position, time.time_ns() // 1_000)
                 for own in landed.own:
                     self._controls.apply(own, landed.clock)
                 touched_us = [*(bar.ts_us for bar in landed.bars), *self._lander.restated_us]
@@ -157,6 +179,8 @@ class Engine:
         for source in self._journal.sources():
             if source not in self._readers:
                 self._readers[source] = self._journal.reader(source)
+                self._intakes[source] = Intake(self._journal.reader(source), venue().decode_batch, self._executor)
+                self._paces[source] = Pace(self._settings.batch_max_lines)
 
     def take_requests(self) -> None:
         """Write the requests that wait into the journal; they are applied when it is landed."""
@@ -178,7 +202,7 @@ class Engine:
             self._control.commit()
             # Landed at once, so that the same model is not put forward again.
             self._find_sources()
-            self._land(CONTROL, self._readers[CONTROL])
+            self._land(CONTROL, self._settings.batch_max_lines)
 
     def _prune(self) -> None:
         self._landing.prune()

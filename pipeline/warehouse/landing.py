@@ -111,7 +111,6 @@ class Lander:
         self._halt_after_ms = round(halt_after_s * 1_000)
         self._recorded = profile.kind is Kind.RECORDED
         self._kind = profile.trade_stream
-        self._venue = venue
         self._lateness_ms = lateness_ms
         watched = Watched(venue, profile.trade_stream, silent_after_s, timed=not self._recorded)
         self.streams = StreamWatch(StreamStore(store.connection), watched)
@@ -137,12 +136,11 @@ class Lander:
         """Note how late the messages of the last block are, which has been committed at ``now_ns``."""
         self.streams.committed(now_ns)
 
-    def land(self, source: str, block: bytes, position: Position, now_us: int) -> Landed:
-        """Write one block of whole journal lines, which ends at ``position``; ``now_us`` is the wall clock for ``detected_at``.
+    def land(self, source: str, batch: Batch, position: Position, now_us: int) -> Landed:
+        """Write one block of whole journal lines, decoded, which ends at ``position``; ``now_us`` is the wall clock for ``detected_at``.
 
         Must run inside ``store.transaction()``.
         """
-        batch = self._venue.decode_batch(block)
         ledger = self._ledger
         before = ledger.clock
         commit_no = before.commit_no + 1

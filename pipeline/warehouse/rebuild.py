@@ -95,7 +95,7 @@ def _land(profile: Profile, settings: Settings, store: RebuildStore, progress: P
                 if not block or after > end:
                     break
                 with landing.transaction():
-                    lander.land(source, block, after, time.time_ns() // 1_000)
+                    lander.land(source, venue().decode_batch(block), after, time.time_ns() // 1_000)
                 lines += block.count(b"\n")
                 position = after
                 progress("lines landed", lines)

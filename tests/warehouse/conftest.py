@@ -16,6 +16,7 @@ from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, Profile, open_profile
 from pipeline.settings import Settings
 from pipeline.store import LocalWarehouse, open_local
+from pipeline.venues import venue
 from pipeline.warehouse import Engine
 from pipeline.warehouse.ingest import IngestReport, ingest
 
@@ -115,7 +116,7 @@ class Lab:
         source = source or self.source
         block = b"".join(line + b"\n" for line in lines)
         position = Position(1, self._landed.get(source, 0) + len(block))
-        self.engine._land_block(source, block, position)
+        self.engine._land_block(source, venue().decode_batch(block), position)
         self._landed[source] = position.offset
 
     def own(self, name: str, **content: object) -> None:
