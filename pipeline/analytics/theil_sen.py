@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.analytics.arrays import FloatArray
 
 _MOST_HELD = 4_000_000  # slopes held in memory at once
+_NORMAL = 1.959963984540054  # 97.5 % point of the normal
 
 
 def fit_theil_sen(y: FloatArray, x: FloatArray, *, intercept: bool) -> tuple[float, float]:
@@ -27,10 +28,35 @@ def fit_theil_sen(y: FloatArray, x: FloatArray, *, intercept: bool) -> tuple[flo
 
 
 def median_slope(y: FloatArray, x: FloatArray) -> float:
-    """The exact median of the slopes between all pairs of points whose x differ; x must not be constant.
+    """The exact median of the slopes between all pairs of points whose x differ; x must not be constant."""
+    total = _slopes(x)
+    return float(np.mean(slopes_at(y, x, ((total - 1) // 2, total // 2))))
 
-    A sorted sample of slopes gives two bounds that the median lies between; one pass counts the slopes below
-    and between them, a second collects those between, and the middle is selected from these alone.
+
+def slope_interval(y: FloatArray, x: FloatArray) -> tuple[float, float]:
+    """The two slopes that enclose the true one with 95 % confidence, whatever the distribution of the noise.
+
+    Equal to ``low_slope`` and ``high_slope`` of scipy's ``theilslopes``. Source: Sen (1968), equation 2.6.
+    """
+    total, n = _slopes(x), y.size
+    ties = sum(float(np.sum(k * (k - 1) * (2 * k + 5))) for k in (np.unique(leg, return_counts=True)[1] for leg in (x, y)))
+    reach = _NORMAL * np.sqrt((n * (n - 1) * (2 * n + 5) - ties) / 18.0)
+    low, high = int(np.round((total - reach) / 2)) - 1, int(np.round((total + reach) / 2))
+    ends = slopes_at(y, x, (max(low, 0), min(high, total - 1)))
+    return ends[0], ends[1]
+
+
+def _slopes(x: FloatArray) -> int:
+    """Number of pairs of points whose x differ."""
+    counts = np.unique(x, return_counts=True)[1].astype(np.int64)
+    return (x.size * (x.size - 1) - int(np.sum(counts * (counts - 1)))) // 2
+
+
+def slopes_at(y: FloatArray, x: FloatArray, ranks: tuple[int, int]) -> list[float]:
+    """The slopes of two ranks (0 the least) among all pairs of points whose x differ.
+
+    A sorted sample of slopes gives two bounds that the ranks lie between; one pass counts the slopes below
+    and between them, a second collects those between, and the ranks are selected from these alone.
     """
     from pipeline.analytics.kernels.theil_sen import count_slopes, sample_slopes, slopes_between  # noqa: PLC0415 - numba
 
@@ -38,13 +64,13 @@ def median_slope(y: FloatArray, x: FloatArray) -> float:
     size = int(min(max(pairs ** (2 / 3), 64), _MOST_HELD))
     sample = np.sort(sample_slopes(y, x, size))
     margin = 2.0 * np.sqrt(sample.size) + 2
+    scale = sample.size / _slopes(x)
     while True:
-        low, high = -np.inf, np.inf
-        if sample.size > 2 * margin:
-            low = float(sample[int(sample.size / 2 - margin)])
-            high = float(sample[int(np.ceil(sample.size / 2 + margin)) - 1])
-        below, at_low, below_high, at_most_high, total = count_slopes(y, x, low, high)
-        ranks = ((total - 1) // 2, total // 2)
+        first = int(np.floor(ranks[0] * scale - margin))
+        last = int(np.ceil((ranks[1] + 1) * scale + margin)) - 1
+        low = float(sample[first]) if first >= 0 else -np.inf
+        high = float(sample[last]) if last < sample.size else np.inf
+        below, at_low, below_high, at_most_high, _ = count_slopes(y, x, low, high)
         if below <= ranks[0] and ranks[1] < at_most_high:
             break
         margin *= 2
@@ -54,5 +80,4 @@ def median_slope(y: FloatArray, x: FloatArray) -> float:
     wanted = sorted({place for place in places if 0 <= place < inside.size})
     if wanted:
         inside.partition(wanted)
-    middle = [low if place < 0 else float(inside[place]) if place < inside.size else high for place in places]
-    return float(np.mean(middle))
+    return [low if place < 0 else float(inside[place]) if place < inside.size else high for place in places]

@@ -180,7 +180,7 @@ def test_a_toy_method_is_added_without_touching_the_core():
     assert hedge_ratio([2.0, 4.0, 7.0], [1.0, 2.0, 3.0], method="toy_median_ratio").beta == 2.0
     with pytest.raises(UsageError, match="exists already"):
         register_hedge_method("ols", median_ratio)
-    with pytest.raises(UsageError, match="expected one of huber, ols"):
+    with pytest.raises(UsageError, match="expected one of huber, min_half_life, ols"):
         hedge_ratio([1.0, 2.0, 4.0], [1.0, 2.0, 3.0], method="nonsense")
 
 
