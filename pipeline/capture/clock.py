@@ -50,4 +50,5 @@ async def tick(pool: Pool, intake: Intake, committer: Committer, venue_clock: Ve
     while True:
         await asyncio.sleep(1.0 - time.time() % 1.0)
         now_ns = time.time_ns()
+        committer.look()
         intake.note(now_ns, clock_line(pool, intake, committer, venue_clock.offset))

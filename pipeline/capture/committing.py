@@ -14,6 +14,7 @@ _log = logging.getLogger(__name__)
 
 _RETRY_S = 1.0
 _SAID_EVERY_S = 10.0
+_STALLED_S = 5.0
 
 
 class Committer:
@@ -23,7 +24,8 @@ class Committer:
         self._writer = writer
         self._intake = intake
         self._interval_s = interval_s
-        self._said_at = 0.0
+        self._said_at = -_SAID_EVERY_S
+        self._began: float | None = None
         self.fault: JournalError | None = None
 
     async def run(self) -> None:
@@ -34,6 +36,7 @@ class Committer:
         """
         while True:
             await asyncio.sleep(self._interval_s if self.fault is None else max(self._interval_s, _RETRY_S))
+            self._began = time.monotonic()
             try:
                 await asyncio.to_thread(self._writer.commit)
             except WriterFenced:
@@ -42,6 +45,19 @@ class Committer:
                 self._failed(error)
             else:
                 self._succeeded()
+            self._began = None
+
+    def look(self) -> None:
+        """Say loudly when a commit does not end: a disk that stalls fails nothing, and messages may be lost all the same."""
+        now = time.monotonic()
+        if self._began is not None and now - self._began >= _STALLED_S and now - self._said_at >= _SAID_EVERY_S:
+            facts = {
+                "seconds": round(now - self._began, 1),
+                "buffered_bytes": self._intake.buffered_bytes,
+                "lost_lines": self._intake.lost.lines,
+            }
+            _log.error("journal write stalls, is the disk all right?", extra=facts)
+            self._said_at = now
 
     def _failed(self, error: JournalError) -> None:
         now = time.monotonic()

@@ -213,7 +213,7 @@ def test_killed_with_9_while_full_and_started_again_while_full(kit, disk):
     assert holes(later) == 0
 
 
-def test_a_disk_that_stalls_for_long_costs_bounded_memory(tmp_path, monkeypatch):
+def test_a_disk_that_stalls_for_long_costs_bounded_memory(tmp_path, monkeypatch, caplog):
     """One fsync that takes as long as the test wants; receiving goes on, memory stays within its bound, and all of it is told."""
     stalled, go_on = threading.Event(), threading.Event()
     fdatasync = os.fdatasync
@@ -240,6 +240,13 @@ def test_a_disk_that_stalls_for_long_costs_bounded_memory(tmp_path, monkeypatch)
         assert time.monotonic() - began < 5  # nobody waited for the disk
         assert writer.buffered_bytes <= 1 << 20
         assert intake.lost.lines > 20_000
+        committer.look()
+        assert not caplog.records
+        monkeypatch.setattr("pipeline.capture.committing._STALLED_S", 0.0)
+        committer.look()
+        committer.look()
+        assert [record.message for record in caplog.records] == ["journal write stalls, is the disk all right?"]
+        assert caplog.records[0].lost_lines == intake.lost.lines
         go_on.set()
         async with asyncio.timeout(10):
             while writer.buffered_bytes:  # noqa: ASYNC110 nothing tells it

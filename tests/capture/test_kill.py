@@ -36,6 +36,7 @@ async def start(venue, tmp_path):
         "SPREADWATCH_SYMBOLS": "BTCUSDT",
         "SPREADWATCH_WS_MARKET_URL": f"{base}/market",
         "SPREADWATCH_WS_PUBLIC_URL": f"{base}/public",
+        "SPREADWATCH_REST_URL": f"http://127.0.0.1:{venue.port}",
         "SPREADWATCH_FSYNC_MS": "50",
     }
     return await asyncio.create_subprocess_exec(sys.executable, "-c", SCRIPT, env=environment, stderr=asyncio.subprocess.PIPE)

@@ -101,7 +101,7 @@ def test_a_recording_ends_by_itself_and_is_a_sealed_journal(environment, tmp_pat
     assert len(list(directory.glob("*.jnl.zst"))) == 2
 
     ingested = subprocess.run(
-        [sys.executable, "-m", "pipeline.cli", "ingest", *sorted(map(str, directory.glob("*.zst"))), "--profile", "again"],
+        [sys.executable, "-m", "pipeline.cli", "ingest", str(directory), "--profile", "again"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
