@@ -57,6 +57,12 @@ class RedisServer:
         except OSError:
             return False
 
+    def configure(self, name: str, value: str) -> None:
+        """Change one of its options."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            connection.sendall(f"CONFIG SET {name} {value}\r\n".encode())
+            assert connection.recv(64).startswith(b"+OK")
+
     def kill(self) -> None:
         """End it as a crash does."""
         self._process.send_signal(signal.SIGKILL)

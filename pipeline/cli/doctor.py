@@ -75,6 +75,8 @@ def examine(profile: Profile | None, chosen: Settings) -> Iterator[Finding]:
     yield from _venue(kind, chosen)
     if chosen.redis_url is not None:
         yield _redis(chosen.redis_url.get_secret_value())
+    if chosen.journal == "redis":
+        yield _journal(profile, chosen)
 
 
 def prepare_installation() -> None:
@@ -160,6 +162,20 @@ def _venue(kind: Kind, chosen: Settings) -> Iterator[Finding]:
         yield Finding(Verdict.WARN, "Clock", f"ours is {-offset_ms / 1_000:+.1f} s off the venue's; switch on time synchronisation (NTP)")
     else:
         yield Finding(Verdict.OK, "Clock", f"within {abs(offset_ms):.0f} ms of the venue's")
+
+
+def _journal(profile: Profile | None, chosen: Settings) -> Finding:
+    """What the Redis that keeps the journal can lose."""
+    from pipeline.journal import open_journal
+    from pipeline.journal.opening import redis_client
+
+    try:
+        promised = redis_client(chosen).durability()
+        if profile is not None and (profile.journal / "redis.json").exists():
+            open_journal(profile, chosen).sources()
+    except SpreadwatchError as error:
+        return Finding(Verdict.FAIL, "Journal", str(error))
+    return Finding(Verdict.OK if promised.firm else Verdict.WARN, "Journal", f"in Redis, which {promised.value}")
 
 
 def _redis(url: str) -> Finding:

@@ -11,7 +11,9 @@ from typing import Any
 
 import polars as pl
 
+from pipeline.errors import JournalError, SettingsError
 from pipeline.jobs.page import Chip, cell, definitions, heading, paragraph, section, table
+from pipeline.journal import open_journal
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.store.bars import bar_spans
@@ -85,10 +87,19 @@ def look(warehouse: Warehouse, profile: Profile, settings: Settings, symbols: tu
         rows=row_counts(warehouse).filter(pl.col("name") != "reports"),
         sizes=[
             ("database", size_of(profile.database)),
-            ("journal", size_of(profile.journal)),
+            ("journal", _journal_bytes(profile, settings)),
             ("archive", size_of(profile.archive)),
         ],
     )
+
+
+def _journal_bytes(profile: Profile, settings: Settings) -> int:
+    """Where it is kept, files or Redis; 0 when that cannot be asked."""
+    try:
+        journal = open_journal(profile, settings)
+        return sum(journal.stored_bytes(source) for source in journal.sources())
+    except (JournalError, SettingsError):
+        return 0
 
 
 def size_of(path: Path) -> int:

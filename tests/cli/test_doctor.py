@@ -128,6 +128,19 @@ def test_a_taken_port_is_told_with_its_setting(tmp_path: Path) -> None:
     assert "set dashboard_port (SPREADWATCH_DASHBOARD_PORT)" in finding.text
 
 
+def test_what_the_journal_in_redis_can_lose_is_said(tmp_path: Path, own_redis) -> None:
+    there = settings(tmp_path, journal="redis", redis_url=own_redis.url)
+    found = findings(there)["Journal"]
+    assert found.verdict is Verdict.OK
+    assert "committed lines survive a power cut" in found.text
+    for name, value in (("appendonly", "no"), ("appendonly", "yes"), ("appendfsync", "no")):
+        own_redis.configure(name, value)
+        if value == "no":
+            assert findings(there)["Journal"].verdict is Verdict.WARN
+    without = findings(settings(tmp_path, journal="redis"))["Journal"]
+    assert (without.verdict, "needs redis_url" in without.text) == (Verdict.FAIL, True)
+
+
 def test_redis_is_looked_at_when_it_is_set(tmp_path: Path) -> None:
     with redis() as port:
         assert findings(settings(tmp_path, redis_url=f"redis://127.0.0.1:{port}/0"))["Redis"].verdict is Verdict.OK
