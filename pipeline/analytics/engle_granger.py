@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -106,10 +107,13 @@ def first_step(y: FloatArray, x: FloatArray, trend: str) -> tuple[float, FloatAr
     return beta, residual
 
 
+@lru_cache(maxsize=16)
 def terms_basis(n: int, trend: str) -> FloatArray:
-    """Orthonormal columns that span the deterministic terms: shape ``(n, 0 to 3)``."""
+    """Orthonormal columns that span the deterministic terms: shape ``(n, 0 to 3)``, read-only."""
     powers = np.vander(np.linspace(-1.0, 1.0, n), 3, increasing=True)[:, : TRENDS.index(trend)]
-    return np.ascontiguousarray(np.linalg.qr(powers)[0])
+    basis = np.ascontiguousarray(np.linalg.qr(powers)[0])
+    basis.setflags(write=False)
+    return basis
 
 
 def without_terms(series: FloatArray, basis: FloatArray) -> FloatArray:

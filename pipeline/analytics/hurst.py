@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.analytics.arrays import finite_series, require_length
-from pipeline.analytics.ols import fit_ols
+from pipeline.analytics.arrays import FloatArray, finite_series, require_length
 from pipeline.errors import Constant
 
 MINIMUM = 40
@@ -42,11 +42,16 @@ def hurst(s: ArrayLike, *, max_lag: int | None = None) -> Hurst:
     longest = min(LONGEST_LAG, series.size // 4) if max_lag is None else max_lag
     require_length("range of lags", longest, 3)
     require_length("s", series.size, 4 * longest)
-    lags = np.arange(2, longest + 1)
-    spreads = np.array([np.std(series[lag:] - series[:-lag]) for lag in lags])
-    if not spreads.min() > 8 * np.finfo(np.float64).eps * np.abs(series).max():  # less is rounding
-        msg = (
-            f"differences of s over {lags[int(spreads.argmin())]} bars do not vary; Hurst needs variation at each lag; use a longer window"
-        )
+    from pipeline.analytics.kernels.hurst import exponent, spreads  # noqa: PLC0415 - numba
+
+    spread = spreads(series, longest)
+    found = exponent(spread, rounding(series))
+    if math.isnan(found):
+        msg = f"differences of s over {int(spread.argmin()) + 2} bars do not vary; Hurst needs variation at each lag; use a longer window"
         raise Constant(msg)
-    return Hurst(fit_ols(np.log(spreads), np.log(lags), intercept=True)[0], int(longest))
+    return Hurst(found, int(longest))
+
+
+def rounding(series: FloatArray) -> float:
+    """What a spread of differences must exceed to be more than the rounding of the series' values."""
+    return 8 * float(np.finfo(np.float64).eps) * float(np.abs(series).max())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pipeline.analytics import PairOutcome, benjamini_hochberg, engle_granger, half_life, screen_pairs
+from pipeline.analytics import PairOutcome, benjamini_hochberg, engle_granger, half_life, hurst, screen_pairs
 from pipeline.analytics.engle_granger import first_step
 from pipeline.errors import AnalyticsError, Collinear, Constant, NotFinite, TooShort, UsageError
 
@@ -51,6 +51,12 @@ def test_every_row_equals_the_single_test(prices, trend, autolag):
         assert got == pytest.approx((single.statistic, single.p_value, single.beta, single.alpha), rel=1e-8, abs=1e-10)
         bars = half_life(first_step(y[both], x[both], trend)[1])
         assert screen.half_life[row] == pytest.approx(bars.bars if bars else np.nan, rel=1e-8, nan_ok=True)
+        residual = first_step(y[both], x[both], trend)[1]
+        exponent = hurst(residual).exponent if both.sum() >= 40 else np.nan
+        assert screen.hurst[row] == pytest.approx(exponent, rel=1e-8, nan_ok=True)
+        assert screen.crossings[row] == np.count_nonzero(np.diff(np.sign(residual)))
+        correlation = np.corrcoef(np.diff(np.log(y[both])), np.diff(np.log(x[both])))[0, 1]
+        assert screen.correlation[row] == pytest.approx(correlation, rel=1e-8)
     np.testing.assert_array_equal(screen.q_value, benjamini_hochberg(screen.p_value))
 
 
@@ -81,6 +87,28 @@ def test_one_direction_a_pair_and_given_pairs(prices):
     assert list(zip(given.y.tolist(), given.x.tolist(), strict=True)) == [(1, 0), (7, 8), (5, 0)]
     assert given.q_value[0] == pytest.approx(min(1.0, given.p_value[0] * 3))
     assert len(screen_pairs(prices, direction=[])) == 0
+
+
+def test_pairs_with_an_illiquid_leg_are_not_tested_and_do_not_count(prices):
+    volumes = np.array([5.0, 4.0, 3.0, 1.0, 9.0, 9.0, 9.0, 2.0, np.nan])
+    screen = screen_pairs(prices, liquidity=volumes, least_liquidity=2.0)
+    thin = (screen.y == 3) | (screen.x == 3)
+    assert (screen.outcome[thin] == PairOutcome.ILLIQUID).all()
+    assert not (screen.outcome[~thin] == PairOutcome.ILLIQUID).any()
+    assert np.isnan(screen.correlation[thin]).all()
+    np.testing.assert_array_equal(screen.liquidity, np.minimum(volumes[screen.y], volumes[screen.x]))
+    without = screen_pairs(np.delete(prices, 3, axis=1))
+    np.testing.assert_array_equal(screen.q_value[~thin], without.q_value)
+    assert np.isnan(screen_pairs(prices).liquidity).all()
+    with pytest.raises(UsageError, match="one figure for each of the 9 symbols"):
+        screen_pairs(prices, liquidity=[1.0])
+
+
+def test_prices_that_are_not_positive_have_no_log_returns():
+    walks = np.random.default_rng(3).normal(size=(200, 3)).cumsum(axis=0)
+    screen = screen_pairs(walks)
+    assert np.isnan(screen.correlation).all()
+    assert (screen.outcome == PairOutcome.TESTED).all()
 
 
 def test_progress_is_reported(prices):

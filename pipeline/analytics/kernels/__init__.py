@@ -25,4 +25,4 @@ def warm() -> None:
     kalman.predicted(wave, ramp, 1e-4, 1e-3)
     unit_root.adf_statistic(wave, 1, 3, 1)
     legs = np.vstack((ramp, wave))
-    unit_root.screen_column(legs, 0, np.array([1]), np.ones(2), 3, 1)
+    unit_root.screen_column(legs, 0, np.array([1]), np.ones(2), 3, 1, 4)

@@ -14,9 +14,11 @@ import numpy as np
 from numba import njit
 
 from pipeline.analytics.arrays import FloatArray, IntArray
+from pipeline.analytics.kernels.hurst import exponent, spreads
 
 UNSURE = 1
 _PIVOT = 1e-6  # least share of a column that its predecessors may leave unexplained
+_ROUNDING = 8 * np.finfo(np.float64).eps  # as in :func:`pipeline.analytics.hurst.rounding`
 _STOP = 1.6448536269514722  # 95 % point of the normal, as statsmodels' t-stat rule has it
 
 
@@ -202,7 +204,21 @@ def _reversion(e: FloatArray) -> float:
 
 
 @njit(cache=True, nogil=True)
-def screen_column(prices: FloatArray, at: int, targets: IntArray, totals: FloatArray, maxlag: int, criterion: int) -> FloatArray:  # noqa: PLR0917 - compiled
+def _crossings(e: FloatArray) -> int:
+    """How often ``e`` goes from one side of 0 to the other."""
+    found, side = 0, 0.0
+    for value in e:
+        if value * side < 0.0:
+            found += 1
+        if value != 0.0:
+            side = value
+    return found
+
+
+@njit(cache=True, nogil=True)
+def screen_column(  # noqa: PLR0917 - compiled
+    prices: FloatArray, at: int, targets: IntArray, totals: FloatArray, maxlag: int, criterion: int, hurst_lag: int
+) -> FloatArray:
     """Engle-Granger regressions of many legs on one.
 
     Args:
@@ -212,11 +228,13 @@ def screen_column(prices: FloatArray, at: int, targets: IntArray, totals: FloatA
         totals: total sum of squares of each row that R^2 refers to.
         maxlag: as in :func:`adf_statistic`.
         criterion: as in :func:`adf_statistic`.
+        hurst_lag: longest lag of the Hurst exponent; under 3 there is none.
 
     Returns:
-        ``(6, len(targets))``: statistic, used lag, beta, R^2, AR(1) coefficient of the residual, flag.
+        ``(8, len(targets))``: statistic, used lag, beta, R^2, AR(1) coefficient of the residual, flag, how often the residual
+        crosses its mean, its Hurst exponent (NaN where it has none).
     """
-    out = np.empty((6, targets.size))
+    out = np.empty((8, targets.size))
     x = prices[at]
     sxx = _dot(x, x)
     for k in range(targets.size):
@@ -226,5 +244,8 @@ def screen_column(prices: FloatArray, at: int, targets: IntArray, totals: FloatA
         out[2, k] = beta
         out[3, k] = 1.0 - _dot(e, e) / totals[targets[k]]
         out[4, k] = _reversion(e)
-        out[0, k], out[1, k], out[5, k] = _statistic(_standardised(e, 0), 0, maxlag, criterion)
+        unit = _standardised(e, 0)
+        out[0, k], out[1, k], out[5, k] = _statistic(unit, 0, maxlag, criterion)
+        out[6, k] = _crossings(e)
+        out[7, k] = exponent(spreads(unit, hurst_lag), _ROUNDING * np.abs(unit).max()) if hurst_lag >= 3 else np.nan
     return out
