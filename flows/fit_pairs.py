@@ -32,7 +32,7 @@ def fit_pairs(
         pairs: which of the universe's, such as ["ETHUSDT/BTCUSDT"]; all of them when not given.
         timeframes: which of the configured ones; all of them when not given.
         lookback: bars to fit on; each pair's own when not given. Where there are fewer, those there are, and `n` says so.
-        methods: ols, huber, theil_sen or tls.
+        methods: ols, huber, theil_sen, tls or min_half_life.
 
     Returns:
         Models written.

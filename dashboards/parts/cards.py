@@ -37,7 +37,7 @@ class Figures:
     notes: tuple[str, ...] = ()
 
 
-METHODS = {"ols": "OLS", "huber": "Huber", "theil_sen": "Theil-Sen", "tls": "TLS", "kalman": "Kalman"}
+METHODS = {"ols": "OLS", "huber": "Huber", "theil_sen": "Theil-Sen", "tls": "TLS", "min_half_life": "Least half-life", "kalman": "Kalman"}
 
 
 def tiles(figures: Figures | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -32,6 +33,8 @@ class PairFit:
         n: bars in the window.
         beta: hedge ratio.
         alpha: intercept, which the spread does not take off.
+        beta_se: standard error of beta, as in :class:`pipeline.analytics.HedgeRatio`; None where the method has none.
+        alpha_se: standard error of alpha, likewise.
         r_squared: of the fitted line.
         adf_stat: Dickey-Fuller statistic of the spread, constant included, lag by AIC.
         adf_p: its plain p-value: too small, because beta was estimated on the same bars.
@@ -54,6 +57,8 @@ class PairFit:
     n: int
     beta: float
     alpha: float
+    beta_se: float | None
+    alpha_se: float | None
     r_squared: float
     adf_stat: float | None
     adf_p: float | None
@@ -109,6 +114,8 @@ def fit_model(y: ArrayLike, x: ArrayLike, *, method: str = "ols", scale: str = "
         n=hedge.n,
         beta=hedge.beta,
         alpha=hedge.alpha,
+        beta_se=hedge.beta_se if math.isfinite(hedge.beta_se) else None,
+        alpha_se=hedge.alpha_se if math.isfinite(hedge.alpha_se) else None,
         r_squared=hedge.r_squared,
         adf_stat=unit_root.statistic if unit_root else None,
         adf_p=adf_p,

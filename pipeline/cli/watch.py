@@ -41,7 +41,7 @@ def universe_list(*, profile_name: str | None) -> None:
 @universe.command("add")
 @click.argument("name")
 @profile_option
-@click.option("--method", default="ols", show_default=True, help="Hedge ratio of a pair's live model: ols, huber, theil_sen or tls.")
+@click.option("--method", default="ols", show_default=True, help="Hedge ratio of a pair's live model, as in `fit`.")
 @click.option("--lookback", type=click.IntRange(30, 100_000), help="Bars of a pair's live model; the setting lookback when left out.")
 @click.option("--scale", type=click.Choice(["price", "log"]), default="price", show_default=True)
 def universe_add(*, name: str, profile_name: str | None, method: str, lookback: int | None, scale: str) -> None:

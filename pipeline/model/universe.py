@@ -16,6 +16,7 @@ class Method(StrEnum):
     HUBER = "huber"
     THEIL_SEN = "theil_sen"
     TLS = "tls"
+    MIN_HALF_LIFE = "min_half_life"
 
 
 class Scale(StrEnum):

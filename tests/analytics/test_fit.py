@@ -36,7 +36,7 @@ def legs():
     return 50 + 1.5 * x + noise, x
 
 
-@pytest.mark.parametrize("method", ["ols", "huber", "theil_sen", "tls"])
+@pytest.mark.parametrize("method", ["ols", "huber", "theil_sen", "tls", "min_half_life"])
 @pytest.mark.parametrize("scale", ["price", "log"])
 def test_the_bundle_holds_what_its_parts_say(legs, method, scale):
     fit = fit_model(*legs, method=method, scale=scale)
@@ -51,6 +51,8 @@ def test_the_bundle_holds_what_its_parts_say(legs, method, scale):
         method,
         scale,
     )
+    errors = (fit.beta_se, fit.alpha_se)
+    assert errors == ((None, None) if method in {"theil_sen", "min_half_life"} else (hedge.beta_se, hedge.alpha_se))
     assert (fit.adf_stat, fit.adf_p) == (adf(s).statistic, adf(s).p_value)
     assert (fit.eg_stat, fit.eg_p) == (engle_granger(y, x).statistic, engle_granger(y, x).p_value)
     assert (fit.half_life, fit.hurst) == (half_life(s).bars, hurst(s).exponent)
