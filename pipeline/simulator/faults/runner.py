@@ -196,7 +196,10 @@ class FaultRunner:
             await asyncio.sleep(_RELEASE_S)
         for tap in taps:
             tap.stop()
-        return taps[0].facts if len(taps) == 1 else {}
+        if len(taps) == 1:
+            return taps[0].facts
+        counted = [name for name in taps[0].facts if not name.endswith("_id")]
+        return {name: sum(int(str(tap.facts[name])) for tap in taps) for name in counted}
 
     def _make_holes(self, act: acts.Hole, symbols: Iterable[str]) -> dict[str, object]:
         synthetic = self._market.synthetic
