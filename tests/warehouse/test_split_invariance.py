@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
@@ -11,6 +12,8 @@ from hypothesis import strategies as st
 from pipeline.profile import Kind
 
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)  # each example lands hundreds of lines twice
+EXAMPLES = int(os.environ.get("SPLIT_EXAMPLES", "5"))  # more for a long search
+HALT_AFTER_S, PAUSE_MS = 1.0, 1_500
 BETA = 0.0434
 RULES = [
     {"rule_id": "price", "metric": "price", "target": "ETHUSDT", "condition": "above", "threshold": 2681.8},
@@ -76,6 +79,8 @@ def slices(lines, *, clock):
     def stories(draw):
         start = draw(st.sampled_from(trades[:1500:50]))
         chosen = [line for line in lines[start : start + 7000] if b"bookTicker" not in line or hash_of(line) % 100 == 0]
+        for at in draw(st.lists(st.integers(len(chosen) // 3, len(chosen) - 40), min_size=1, max_size=2)):
+            chosen[at:] = [later(line, PAUSE_MS) for line in chosen[at:]]  # the venue halts
         chosen = spoilt(draw, chosen)
         if clock:
             chosen = with_clock(chosen)
@@ -86,6 +91,10 @@ def slices(lines, *, clock):
         return Story(chosen, cuts, deaths)
 
     return stories()
+
+
+def later(line, by_ms):
+    return re.sub(rb'"T":(\d+)', lambda found: b'"T":%d' % (int(found[1]) + by_ms), line)
 
 
 def hash_of(line):
@@ -129,14 +138,14 @@ def test_cuts_and_crashes_change_nothing(real_lines, make_lab, kind):
     seen = set()
 
     @given(story=slices(real_lines, clock=kind is Kind.LIVE))
-    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck), phases=WITHOUT_SHRINKING)
+    @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), phases=WITHOUT_SHRINKING)
     def hold(story):
-        expected = play(make_lab(kind=kind), Story(story.lines))
-        seen.update("signals" for _ in expected["signals"])
+        expected = play(make_lab(kind=kind, halt_after_s=HALT_AFTER_S), Story(story.lines))
+        seen.update(name for name in ("ticks", "quotes", "signals", "bars", "outbox") if expected[name])
         seen.update(event[3] for event in expected["alert_events"])
         seen.update(row[-2] for row in expected["gaps"])
-        found = play(make_lab(kind=kind), story)
+        found = play(make_lab(kind=kind, halt_after_s=HALT_AFTER_S), story)
         assert not (wrong := differences(found, expected)), str(wrong)
 
     hold()
-    assert seen >= {"signals", "firing", "resolved", "pending", "open", "refilled"}
+    assert seen >= {"ticks", "quotes", "signals", "bars", "outbox", "firing", "resolved", "pending", "open", "refilled", "halt"}
