@@ -44,6 +44,7 @@ class Settings(BaseSettings):
     dashboard_port: Port = Field(5006, description="Port of the dashboard.")
     prefect_port: Port = Field(4200, description="Port of the Prefect server and UI.")
     warehouse_port: Port = Field(9494, description="Port on which the warehouse serves SQL (DuckDB Quack).")
+    metrics_port: int = Field(9464, ge=0, le=65535, description="Port on which the warehouse tells its numbers to Prometheus; 0 for none.")
     simulator_port: Port = Field(9443, description="Port of the simulated venue.")
 
     symbols: Names = Field(("BTCUSDT", "ETHUSDT"), description="Symbols that a new profile follows.")

@@ -113,6 +113,8 @@ def needed_ports(kind: Kind, settings: Settings) -> tuple[PortNeed, ...]:
         PortNeed(settings.host, settings.prefect_port, "Prefect server", "prefect_port"),
         PortNeed(settings.host, settings.warehouse_port, "warehouse", "warehouse_port"),
     ]
+    if settings.metrics_port:
+        needs.append(PortNeed(settings.host, settings.metrics_port, "metrics", "metrics_port"))
     if kind is not Kind.LIVE:
         needs.append(PortNeed(settings.host, settings.simulator_port, "simulator", "simulator_port"))
     return tuple(needs)
@@ -162,6 +164,8 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
         "Dashboard": base_url(settings.host, settings.dashboard_port),
         "Prefect UI": base_url(settings.host, settings.prefect_port),
     }
+    if settings.metrics_port:
+        urls["Metrics"] = base_url(settings.host, settings.metrics_port) + "/metrics"
     return Plan(tuple(processes), needed_ports(profile.kind, settings), urls)
 
 

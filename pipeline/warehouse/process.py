@@ -18,6 +18,7 @@ from pipeline.store.outbox import OutboxStore
 from pipeline.store.warehouse import publish_endpoint, withdraw_endpoint
 from pipeline.warehouse.delivery import deliver_forever
 from pipeline.warehouse.engine import Engine
+from pipeline.warehouse.metrics import serve_metrics
 
 _log = logging.getLogger(__name__)
 
@@ -67,7 +68,12 @@ async def _serve(profile: Profile, settings: Settings, warehouse: LocalWarehouse
     try:
         await asyncio.to_thread(quack.serve, server, host=host, port=port, gatekeeper=gatekeeper, server_token=secrets.token_urlsafe(24))
         _log.info("warehouse serves", extra={"host": host, "port": port})
-        await _work(warehouse, engine, channels, stop)
+        metrics = asyncio.create_task(serve_metrics(warehouse, profile, host=host, port=settings.metrics_port, stop=stop))
+        try:
+            await _work(warehouse, engine, channels, stop)
+        finally:
+            stop.set()
+            await metrics
     finally:
         withdraw_endpoint(profile)
         await asyncio.to_thread(quack.stop, server, host=host, port=port)

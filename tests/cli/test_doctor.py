@@ -27,7 +27,7 @@ def free_port() -> int:
 
 
 def settings(tmp_path: Path, **given: object) -> Settings:
-    ports = {name: free_port() for name in ("dashboard_port", "prefect_port", "warehouse_port", "simulator_port")}
+    ports = {name: free_port() for name in ("dashboard_port", "prefect_port", "warehouse_port", "simulator_port", "metrics_port")}
     return Settings(**{"data_dir": tmp_path, "rest_url": f"http://127.0.0.1:{free_port()}", **ports, **given})
 
 

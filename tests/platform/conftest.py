@@ -21,7 +21,7 @@ from pipeline.supervisor import family, status
 from pipeline.supervisor.spec import State
 
 ROOT = Path(__file__).parents[2]
-PORTS = ("dashboard_port", "prefect_port", "warehouse_port", "simulator_port")
+PORTS = ("dashboard_port", "prefect_port", "warehouse_port", "simulator_port", "metrics_port")
 
 
 class Platform:

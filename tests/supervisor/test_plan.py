@@ -19,7 +19,7 @@ def profile(tmp_path: Path, kind: Kind) -> Profile:
 def test_a_live_platform_has_no_simulator_and_keeps_the_venue_of_the_settings(tmp_path: Path) -> None:
     plan = make_plan(profile(tmp_path, Kind.LIVE), Settings(data_dir=tmp_path))
     assert [spec.name for spec in plan.processes] == ["capture", "warehouse", "prefect", "flows", "dashboard"]
-    assert [need.setting for need in plan.ports] == ["dashboard_port", "prefect_port", "warehouse_port"]
+    assert [need.setting for need in plan.ports] == ["dashboard_port", "prefect_port", "warehouse_port", "metrics_port"]
     assert not any("URL" in name and name.startswith("SPREADWATCH") for spec in plan.processes for name in spec.env)
 
 
