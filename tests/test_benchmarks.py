@@ -17,6 +17,7 @@ SMALL = {
     "bench_backfill": "--symbols 2 --days 1 --traded OPUSDT --rest-minutes 2 --runs 1",
     "bench_statistics": "--bars 200 --rolling-bars 2000 --symbols 8 --sampled-pairs 3 --runs 1 --no-compile",
     "bench_resample": "--ticks 4000 --runs 1",
+    "bench_journal": "--lines 4000 --group 500 --runs 1",
     "bench_landing": "--lines 11000 --rows 20 --runs 1",
     "bench_latency": "--seconds 1 --rates 200",
     "bench_capture": "--messages 4000 --rate 2000 --seconds 1 --runs 1 --no-peers",
@@ -53,6 +54,11 @@ def test_resampling_beside_pandas_and_a_bare_group_by(run: Run) -> None:
     printed = run("bench_resample")
     for timeframe in ("1s", "1m", "5m"):
         assert len(re.findall(rf"^{timeframe} bars .*x: (?:reached|MISSED)$", printed, re.MULTILINE)) == 3
+
+
+def test_both_journals_beside_bare_writing(run: Run, need_redis: None) -> None:
+    printed = run("bench_journal")
+    assert len(re.findall(r"^(?:files|Redis): .* line/s .* line/s +[\d.]+x$", printed, re.MULTILINE)) == 4
 
 
 def test_landing_beside_bare_appends(run: Run) -> None:

@@ -84,12 +84,17 @@ async def _work(warehouse: LocalWarehouse, engine: Engine, channels: Mapping[str
     ended = threading.Event()
 
     def land() -> None:
+        away = False
         while not ended.is_set():
             try:
                 pause_s = 0.0 if engine.run_once() else _IDLE_S
+                if away:
+                    _log.warning("journal is read again")
+                away = False
             except JournalUnavailable as error:  # what is landed is served meanwhile
-                _log.error("journal cannot be read", extra={"why": str(error)})
-                pause_s = _AWAY_S
+                if not away:
+                    _log.error("journal cannot be read", extra={"why": str(error)})
+                away, pause_s = True, _AWAY_S
             if pause_s:
                 ended.wait(pause_s)
 

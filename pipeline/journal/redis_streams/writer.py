@@ -30,7 +30,7 @@ _TOGETHER = 16
 """Blocks that are sent without waiting for the answer to each."""
 _LEVEL = 1
 _CONFIRM_MS = 8_000
-_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 5.0
+_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 2.0
 _BEAT_S = 5.0
 
 
