@@ -11,7 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from chaos_story import Order, Run, Told
+from chaos_order import Order, Told
+from chaos_story import Run
 from timing import machine_line
 
 
@@ -66,7 +67,7 @@ def summary(told: Told) -> list[str]:
     verdict, counts = told.verdict, told.counts
     ended = "every tick and every bar is what the ledger says" if not verdict.wrong else f"{len(verdict.wrong)} things are WRONG"
     return [
-        f"kills:      {sum(told.kills.values())} ({_told(told.kills)})",
+        f"kills:      {sum(told.kills.values())} ({_told(told.kills)}), and {told.stalls} stalls",
         f"faults:     {sum(told.faults.values())} ({_told(told.faults)})",
         f"journal:    {counts['lines']:,} lines, {counts['quotes']:,} quotes in them, {counts['malformed']:,} malformed",
         f"trades:     {counts['trades']:,} landed, {counts['duplicate_trades']:,} more that were known already",

@@ -16,6 +16,7 @@ from typing import Self
 import httpx
 
 _SHOWN = 3_000
+_GOES_ON_S = 0.7
 
 
 class Died(AssertionError):
@@ -70,6 +71,14 @@ class Process:
         running.wait()
         self._running = None
         self.kills += 1
+
+    def stall(self, for_s: float) -> None:
+        """Stop it for a while, as a machine that sleeps does; it goes on for a moment before this returns."""
+        running = self._alive()
+        running.send_signal(signal.SIGSTOP)
+        time.sleep(for_s)
+        running.send_signal(signal.SIGCONT)
+        time.sleep(_GOES_ON_S)
 
     def stop(self, within_s: float = 60.0) -> None:
         """Ask it to end, as Ctrl-C does; it must end well."""

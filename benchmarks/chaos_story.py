@@ -6,174 +6,31 @@ The one home of what `make chaos` runs for minutes and the test suite for second
 from __future__ import annotations
 
 import os
-import random
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from chaos_faults import Storm, begun
+from chaos_order import CAPTURE, REPAIR, SIMULATOR, WAREHOUSE, Kill, Order, Told, planned_kills
 from chaos_processes import Process, free_ports, run_command, wait_until_answering
+from chaos_tending import TIMEFRAMES, Tending
 from chaos_verdict import Verdict, judge, read_ledger
 
 from pipeline.errors import WarehouseUnavailable
-from pipeline.jobs.resample import resample
 from pipeline.model.event import TradeKind
-from pipeline.model.timeframe import Timeframe
-from pipeline.profile import Kind, Profile, create_profile
+from pipeline.profile import Kind, create_profile
 from pipeline.store import Role, connect, open_local
 
 PROFILE = "chaos"
-TIMEFRAMES = ("1s", "1m", "5m")
 SYMBOLS = (
     "BTCUSDT", "ETHUSDT", "SOLUSDT", "BNBUSDT", "XRPUSDT", "DOGEUSDT", "ADAUSDT", "LINKUSDT", "LTCUSDT", "AVAXUSDT",
 )  # fmt: skip
 _LEAST = 10
 """Gaps and restatements that a run must have seen to say anything."""
 _LOOK_S = 0.1
-_TWICE = 0.3
 _MOST_MORE = 3
 _AWAY_S = 2.5
-_SIMULATOR, _CAPTURE, _WAREHOUSE, _REPAIR = "simulator", "capture", "warehouse", "repair"
-_TARGETS = ((_CAPTURE,), (_WAREHOUSE,), (_CAPTURE, _WAREHOUSE), (_WAREHOUSE,), (_CAPTURE,), (_SIMULATOR,), (_REPAIR,))
-"""Who is killed, in turn and then shuffled; two names die in the same moment."""
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What a run shall be.
-
-    Attributes:
-        directory: where everything is written; nothing is removed.
-        seconds: how long the storm lasts; calm and repair come on top.
-        kills: moments at which something is killed with -9.
-        seed: of the faults, of the kills and of the market.
-        symbols: how many are followed.
-        fury: how much more often faults happen than in a long run.
-        repair_every_s: pause between two runs of repair and resample.
-        settled_after_s: age at which ids that the venue does not tell are believed not to exist.
-        calm_s: how long capture goes on after the last fault.
-        rebuild: whether the tables are then made anew from the journal, and compared once more.
-    """
-
-    directory: Path
-    seconds: float
-    kills: int
-    seed: int
-    symbols: int = 10
-    fury: float = 4.0
-    repair_every_s: float = 5.0
-    settled_after_s: float = 10.0
-    calm_s: float = 5.0
-    rebuild: bool = False
-
-
-@dataclass(slots=True)
-class Told:
-    """What a run came to."""
-
-    verdict: Verdict = field(default_factory=Verdict)
-    kills: Counter[str] = field(default_factory=Counter)
-    faults: Counter[str] = field(default_factory=Counter)
-    counts: Counter[str] = field(default_factory=Counter)
-    repairs: int = 0
-    resamples: int = 0
-    interrupted: int = 0
-    took_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Kill:
-    """Who dies when, for how long, and whether once more so soon after its start, while it recovers."""
-
-    at_s: float
-    targets: tuple[str, ...]
-    away_s: float
-    again_s: float | None
-
-
-def planned_kills(order: Order) -> list[Kill]:
-    """Kills spread over the storm: one at a random moment of each equal part of it."""
-    chance = random.Random(f"kills {order.seed}")
-    part = order.seconds / max(order.kills, 1)
-    targets = [_TARGETS[number % len(_TARGETS)] for number in range(order.kills)]
-    chance.shuffle(targets)
-    return [
-        Kill(
-            part * (number + chance.random()),
-            target,
-            chance.choice((0.0, chance.uniform(0, 1), chance.uniform(1, 4))),
-            chance.uniform(0.2, 3) if chance.random() < _TWICE else None,
-        )
-        for number, target in enumerate(targets)
-    ]
-
-
-class Tending:
-    """Repair and resample, run after run beside the storm, as the schedules do it."""
-
-    def __init__(self, order: Order, profile: Profile, environment: dict[str, str], told: Told) -> None:
-        self._order = order
-        self._profile = profile
-        self._environment = environment
-        self._told = told
-        self._ended = threading.Event()
-        self._deaths: list[float] = []
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, name="tending")
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_exc: object) -> None:
-        self.end()
-
-    def end(self) -> None:
-        """Wait for the run that goes on, and start no other."""
-        self._ended.set()
-        self._thread.join()
-
-    def kill_next(self, after_s: float) -> None:
-        """The next repair is killed with -9 so many seconds after its start."""
-        self._deaths.append(after_s)
-
-    def require(self) -> None:
-        """Raise what has gone wrong in the thread."""
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            while not self._ended.wait(self._order.repair_every_s):
-                self.repair(self._deaths.pop() if self._deaths else None)
-                try:
-                    self.resample()
-                except WarehouseUnavailable:
-                    self._told.interrupted += 1
-        except BaseException as error:  # noqa: BLE001 -- told to the one who waits
-            self._error = error
-
-    def repair(self, kill_after_s: float | None = None) -> str:
-        """`spreadwatch repair` once; returns what it said."""
-        command = ["-m", "pipeline.cli", "repair", "--settled-after", f"{self._order.settled_after_s:g}"]
-        log = self._order.directory / "repair.log"
-        done = run_command(command, self._environment, log, kill_after_s=kill_after_s)
-        self._told.repairs += 1
-        if done.code is None:
-            self._told.kills[_REPAIR] += 1
-        assert "unexpected" not in done.output, f"repair failed: {done.output[-2_000:]}"
-        return done.output
-
-    def resample(self) -> None:
-        """What the flow resample does, over the wire as it does it."""
-        with connect(self._profile, Role.WRITER) as warehouse:
-            resample(warehouse, [Timeframe.parse(name) for name in TIMEFRAMES], run="chaos")
-        self._told.resamples += 1
 
 
 class Run:
@@ -191,8 +48,8 @@ class Run:
         self.profile = create_profile(order.directory, PROFILE, Kind.SIMULATED, TradeKind.AGGREGATE, created_at="2026-03-02T00:00:00Z")
         warehouse_port, simulator_port = free_ports(2)
         self._answers = {
-            _SIMULATOR: f"http://127.0.0.1:{simulator_port}/fapi/v1/ping",
-            _WAREHOUSE: f"http://127.0.0.1:{warehouse_port}/",
+            SIMULATOR: f"http://127.0.0.1:{simulator_port}/fapi/v1/ping",
+            WAREHOUSE: f"http://127.0.0.1:{warehouse_port}/",
         }
         self._environment = self._chosen_environment(warehouse_port, simulator_port)
         self._ledger = order.directory / "ledger.jsonl"
@@ -210,7 +67,7 @@ class Run:
         began = self._began = time.monotonic()
         self._storm.begin(0.0)
         with ExitStack() as held:
-            for name in (_SIMULATOR, _WAREHOUSE, _CAPTURE):
+            for name in (SIMULATOR, WAREHOUSE, CAPTURE):
                 process = Process(name, self._command(name), self._environment, self._order.directory / f"{name}.log")
                 self._processes[name] = held.enter_context(process)
                 self._start(name)
@@ -222,7 +79,7 @@ class Run:
             self._calm(tending)
         for name, process in self._processes.items():
             self._told.kills[name] += process.kills
-        self._told.faults = begun(self._order.directory / f"{_SIMULATOR}.log")
+        self._told.faults = begun(self._order.directory / f"{SIMULATOR}.log")
         with open_local(self.profile) as warehouse:
             for name, count in warehouse.select('SELECT name, CAST(sum("count") AS BIGINT) FROM landing_counts GROUP BY name').iter_rows():
                 self._told.counts[name] = count
@@ -258,9 +115,13 @@ class Run:
 
     def _kill(self, kill: Kill, tending: Tending) -> None:
         self._say(f"kill -9 of {' and '.join(kill.targets)}, back after {kill.away_s:.1f} s{', and again' if kill.again_s else ''}")
-        if _REPAIR in kill.targets:
+        if REPAIR in kill.targets:
             tending.kill_next(0.5 + kill.away_s)
             return
+        if kill.stalled_s is not None:
+            self._told.stalls += len(kill.targets)
+            for name in kill.targets:
+                self._processes[name].stall(kill.stalled_s)
         self._kill_once(kill)
         if kill.again_s is not None:
             time.sleep(kill.again_s)
@@ -271,7 +132,7 @@ class Run:
             self._processes[name].kill()
         time.sleep(kill.away_s)
         for name in kill.targets:
-            if name == _SIMULATOR:
+            if name == SIMULATOR:
                 self._storm.begin(time.monotonic() - self._began)
                 self._processes[name].command = self._command(name)
             self._processes[name].start()
@@ -283,9 +144,9 @@ class Run:
             if gaps >= _LEAST and restated >= _LEAST:
                 return
             self._say(f"{gaps} gaps and {restated} restated bars so far: another kill -9 of capture")
-            self._processes[_CAPTURE].kill()
+            self._processes[CAPTURE].kill()
             time.sleep(_AWAY_S)
-            self._processes[_CAPTURE].start()
+            self._processes[CAPTURE].start()
             self._wait_for_trades()
             tending.repair()
             tending.resample()
@@ -294,16 +155,16 @@ class Run:
 
     def _calm(self, tending: Tending) -> None:
         self._say("no more faults")
-        simulator, capture, warehouse = (self._processes[name] for name in (_SIMULATOR, _CAPTURE, _WAREHOUSE))
+        simulator, capture, warehouse = (self._processes[name] for name in (SIMULATOR, CAPTURE, WAREHOUSE))
         simulator.stop()
         self._storm.end()
-        simulator.command = self._command(_SIMULATOR)
-        self._start(_SIMULATOR)
+        simulator.command = self._command(SIMULATOR)
+        self._start(SIMULATOR)
         self._wait_for_trades()
         time.sleep(self._order.calm_s)
         capture.stop()
         self._say("capture has stopped, repairing")
-        wait_until_answering(warehouse, self._answers[_WAREHOUSE])
+        wait_until_answering(warehouse, self._answers[WAREHOUSE])
         self._until(self._landed, "landing of the whole journal", 60)
         tending.resample()
         deadline = time.monotonic() + 60 + self._order.settled_after_s
@@ -341,7 +202,7 @@ class Run:
                 with connect(self.profile, Role.READER) as warehouse:
                     return warehouse.select(sql).rows()
             except WarehouseUnavailable:
-                self._processes[_WAREHOUSE].require()
+                self._processes[WAREHOUSE].require()
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(_LOOK_S)
@@ -351,7 +212,7 @@ class Run:
         while not condition():
             for process in self._processes.values():
                 process.require()
-            assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s\n{self._processes[_CAPTURE].tail()}"
+            assert time.monotonic() < deadline, f"{what}: not within {within_s:g} s\n{self._processes[CAPTURE].tail()}"
             time.sleep(_LOOK_S)
 
     def _require_substance(self) -> None:
@@ -368,7 +229,7 @@ class Run:
             wait_until_answering(self._processes[name], self._answers[name])
 
     def _command(self, name: str) -> list[str]:
-        if name == _SIMULATOR:
+        if name == SIMULATOR:
             return [
                 "-m",
                 "pipeline.cli",
