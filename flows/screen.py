@@ -29,6 +29,7 @@ def screen(
     lookback: Annotated[int, Field(ge=_SHORTEST, le=_LONGEST)] = 1_440,
     symbols: list[str] | None = None,
     directions: Literal["both", "forward"] = "both",
+    least_volume: Annotated[float, Field(ge=0)] = 0.0,
 ) -> int:
     """Screen pairs of symbols on their newest complete bars; the same bars are never screened twice.
 
@@ -37,6 +38,7 @@ def screen(
         lookback: bars that are looked back on.
         symbols: which of the universe's, at least two; all of them when not given.
         directions: both tests y on x and x on y; forward only the earlier symbol on the later.
+        least_volume: median quote volume of a bar, in the quote currency, that both legs must have to be tested.
 
     Returns:
         Pairs with a q-value up to the setting adf_significance.
@@ -54,7 +56,7 @@ def screen(
         tell("screen", "nothing to screen: the universe has fewer than two symbols", [])
         return 0
     try:
-        found, summary, rows = with_retries(test_pairs, wanted, name, lookback, directions)
+        found, summary, rows = with_retries(test_pairs, wanted, name, lookback, directions, least_volume)
     except TooShort as error:
         if symbols is not None:
             raise
@@ -64,7 +66,9 @@ def screen(
     return int(found)
 
 
-def test_pairs(symbols: list[str], timeframe: str, lookback: int, directions: str) -> tuple[int, str, list[dict[str, Any]]]:
+def test_pairs(
+    symbols: list[str], timeframe: str, lookback: int, directions: str, least_volume: float
+) -> tuple[int, str, list[dict[str, Any]]]:
     """The work: pairs found, a summary, and the best pairs."""
     from pipeline.jobs.screen import keep_screen
     from pipeline.model.timeframe import Timeframe
@@ -86,6 +90,7 @@ def test_pairs(symbols: list[str], timeframe: str, lookback: int, directions: st
             lookback=lookback,
             max_fill=at.settings.max_fill,
             both_directions=directions == "both",
+            least_volume=least_volume,
             progress=progress(f"pairs tested on {timeframe}"),
         )
         level = at.settings.adf_significance
@@ -96,5 +101,6 @@ def test_pairs(symbols: list[str], timeframe: str, lookback: int, directions: st
         + ("" if made.written else "; screened before")
         + (f"; {left_out}" if left_out else "")
     )
-    columns = ["rank", "y", "x", "q_value", "p_value", "statistic", "beta", "half_life", "nobs", "used_lag", "outcome"]
+    columns = ["rank", "y", "x", "q_value", "p_value", "statistic", "beta", "half_life", "hurst", "crossings", "correlation", "liquidity"]
+    columns += ["nobs", "used_lag", "outcome"]
     return found, summary, made.rows.sort("rank").head(_SHOWN).select(columns).to_dicts()

@@ -74,15 +74,24 @@ def fit(*, pair: str, profile_name: str | None, timeframe: str, lookback: int | 
 @click.option("--symbol", "symbols", multiple=True, metavar="S", help="May be given several times; the universe's symbols when left out.")
 @click.option("--q", "most_q", type=click.FloatRange(0, 1), default=0.05, show_default=True, help="Show pairs with a q-value up to this.")
 @click.option("--all", "everything", is_flag=True, help="Show every pair.")
+@click.option("--least-volume", type=click.FloatRange(min=0), default=0.0, help="Median quote volume of a bar that both legs must have.")
 @click.option("--save", is_flag=True, help="Keep the screen in the table screens, as the flow does.")
 def screen(
-    *, profile_name: str | None, timeframe: str, lookback: int, symbols: tuple[str, ...], most_q: float, everything: bool, save: bool
+    *,
+    profile_name: str | None,
+    timeframe: str,
+    lookback: int,
+    symbols: tuple[str, ...],
+    most_q: float,
+    everything: bool,
+    least_volume: float,
+    save: bool,
 ) -> None:
     """Test every ordered pair for cointegration, with the false-discovery rate controlled."""
     import polars as pl
 
     from pipeline.jobs.choice import chosen_symbols, published_universe
-    from pipeline.jobs.screen import keep_screen
+    from pipeline.jobs.screen import SHOWN, keep_screen
     from pipeline.jobs.screen import screen as screen_symbols
     from pipeline.jobs.turn import turn
     from pipeline.model.timeframe import Timeframe
@@ -109,18 +118,20 @@ def screen(
                 run="cli:screen",
                 lookback=lookback,
                 max_fill=chosen.max_fill,
+                least_volume=least_volume,
                 progress=progress,
             )
-        columns = ["y", "x", "statistic", "p_value", "q_value", "used_lag", "nobs", "beta", "alpha", "half_life", "outcome"]
-        found = made.rows.sort("rank").select(columns)
+        found = made.rows.sort("rank").select(*SHOWN, "outcome")
         note = f"kept as screen {made.window.screen_id}" if made.written else f"kept before as screen {made.window.screen_id}"
     else:
         with open_warehouse(profile, Role.READER) as warehouse:
-            found = screen_symbols(warehouse, wanted, bars, lookback=lookback, max_fill=chosen.max_fill, progress=progress)
+            found = screen_symbols(
+                warehouse, wanted, bars, lookback=lookback, max_fill=chosen.max_fill, least_volume=least_volume, progress=progress
+            )
     shown = found if everything else found.filter(pl.col("q_value") <= most_q)
     if sys.stderr.isatty():
         click.echo("\r\x1b[K", nl=False, err=True)
-    with pl.Config(tbl_rows=1_000, tbl_cols=20, tbl_width_chars=160, tbl_hide_column_data_types=True, tbl_hide_dataframe_shape=True):
+    with pl.Config(tbl_rows=1_000, tbl_cols=20, tbl_width_chars=200, tbl_hide_column_data_types=True, tbl_hide_dataframe_shape=True):
         click.echo(str(shown))
     click.echo(f"{shown.height} of {found.height} ordered pairs shown; q is the Benjamini-Hochberg q-value over all of them; {note}")
 

@@ -23,6 +23,11 @@ SHORTEST, LONGEST = 60, 100_000
 """Bounds of a screen's lookback, in bars."""
 
 _MINIMUM_ROWS = 30
+_TEST = ("statistic", "p_value", "q_value", "used_lag", "nobs", "beta", "alpha", "half_life")
+_NUMBERS = (*_TEST, "hurst", "crossings", "correlation", "liquidity")
+SHOWN = ("y", "x", *_NUMBERS)
+"""Columns that tell of a pair, in the order in which they are shown."""
+
 _MINUTE_S = 60
 
 
@@ -32,6 +37,7 @@ class Window:
 
     Attributes:
         closes: ``ts`` and one column of closes for each symbol that has any; NULL where it is silent for too long.
+        liquidity: of each of those symbols its median quote volume of an interval; one without trades counts as 0.
         symbols: those columns, in the order that was asked for.
         timeframe: of the grid.
         lookback: intervals that were asked for; the grid may have fewer.
@@ -40,6 +46,7 @@ class Window:
     """
 
     closes: pl.DataFrame
+    liquidity: tuple[float, ...]
     symbols: tuple[str, ...]
     timeframe: Timeframe
     lookback: int
@@ -92,6 +99,7 @@ def screen(
     lookback: int = 1_440,
     max_fill: int = 5,
     both_directions: bool = True,
+    least_volume: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> pl.DataFrame:
     """Test pairs of symbols on their last complete bars; nothing is saved.
@@ -103,18 +111,19 @@ def screen(
         lookback: intervals looked back on, up to the newest complete bar.
         max_fill: bars over which a silent symbol's close is carried forward.
         both_directions: test y on x and x on y; otherwise only the earlier symbol on the later.
+        least_volume: median quote volume of a bar that both legs must have to be tested.
         progress: called with pairs done and pairs in all.
 
     Returns:
         One row for each ordered pair, the strongest case first: y, x, statistic, p_value, q_value, used_lag, nobs, beta, alpha,
-        half_life, outcome (``tested``, or why not); NULL where a number is not defined.
+        half_life, hurst, crossings, correlation, liquidity, outcome (``tested``, or why not); NULL where a number is not defined.
 
     Raises:
         UsageError: when fewer than two symbols are named, or the lookback is out of bounds.
         TooShort: when fewer than two of them have bars.
     """
-    window = _window(warehouse, symbols, timeframe, lookback, max_fill, both_directions=both_directions)
-    return _tested(window, both_directions=both_directions, progress=progress)
+    window = _window(warehouse, symbols, timeframe, lookback, max_fill, family=_family(least_volume, both_directions=both_directions))
+    return _tested(window, least_volume, both_directions=both_directions, progress=progress)
 
 
 def keep_screen(
@@ -128,6 +137,7 @@ def keep_screen(
     lookback: int = 1_440,
     max_fill: int = 5,
     both_directions: bool = True,
+    least_volume: float = 0.0,
     progress: Callable[[int, int], None] | None = None,
 ) -> Screened:
     """As ``screen``, and save it; what was asked for before, on the same closes, is taken from the table.
@@ -142,18 +152,19 @@ def keep_screen(
         lookback: see ``screen``.
         max_fill: see ``screen``.
         both_directions: see ``screen``.
+        least_volume: see ``screen``.
         progress: see ``screen``.
 
     Raises:
         UsageError: see ``screen``.
         TooShort: see ``screen``.
     """
-    window = _window(warehouse, symbols, timeframe, lookback, max_fill, both_directions=both_directions)
+    window = _window(warehouse, symbols, timeframe, lookback, max_fill, family=_family(least_volume, both_directions=both_directions))
     if is_known_screen(warehouse, window.screen_id):
         rows = load_screen(warehouse, window.screen_id)
         put_partitions(warehouse, [_partition(window, rows.height)], run=run)  # in case that it ended in between last time
         return Screened(window, rows, written=False)
-    tested = _tested(window, both_directions=both_directions, progress=progress)
+    tested = _tested(window, least_volume, both_directions=both_directions, progress=progress)
     rows = tested.with_row_index("rank", offset=1).with_columns(
         pl.col("rank").cast(pl.Int64),
         pl.col("used_lag", "nobs").cast(pl.Int64),
@@ -172,8 +183,13 @@ def keep_screen(
     return Screened(window, rows, written=True)
 
 
+def _family(least_volume: float, *, both_directions: bool) -> tuple[str, ...]:
+    """What decides which pairs are tested, as texts."""
+    return (str(both_directions), f"{least_volume:.17g}") if least_volume else (str(both_directions),)
+
+
 def _window(
-    warehouse: Warehouse, symbols: Sequence[str], timeframe: Timeframe, lookback: int, max_fill: int, *, both_directions: bool
+    warehouse: Warehouse, symbols: Sequence[str], timeframe: Timeframe, lookback: int, max_fill: int, *, family: tuple[str, ...]
 ) -> Window:
     wanted = list(dict.fromkeys(symbols))
     if len(wanted) < 2:
@@ -182,17 +198,19 @@ def _window(
     if not SHORTEST <= lookback <= LONGEST:
         msg = f"a screen's lookback is {lookback} bars; expected {SHORTEST} to {LONGEST}"
         raise UsageError(msg)
-    grid = _closes(warehouse, wanted, timeframe, lookback, max_fill)
+    grid, volumes = _closes(warehouse, wanted, timeframe, lookback, max_fill)
     names = [name for name in wanted if name in grid.columns]
     if len(names) < 2 or grid.height < _MINIMUM_ROWS:
         msg = f"{len(names)} of {len(wanted)} symbols have complete {timeframe} bars ({grid.height} rows); wait for bars, or backfill"
         raise TooShort(msg)
     closes = grid.select("ts", *names)
-    request = hashlib.sha256("\x1f".join([timeframe.name, str(lookback), str(max_fill), str(both_directions), *wanted]).encode())
+    request = hashlib.sha256("\x1f".join([timeframe.name, str(lookback), str(max_fill), *family, *wanted]).encode())
     data = request.copy()
     data.update("\x1f".join(["", closes["ts"][0].isoformat(), *names]).encode())
     data.update(np.ascontiguousarray(closes.select(names).fill_null(float("nan")).to_numpy(), dtype="<f8").tobytes())
-    return Window(closes, tuple(names), timeframe, lookback, request.hexdigest()[:8], data.hexdigest()[:32])
+    return Window(
+        closes, tuple(volumes[name] for name in names), tuple(names), timeframe, lookback, request.hexdigest()[:8], data.hexdigest()[:32]
+    )
 
 
 def _partition(window: Window, rows: int) -> Made:
@@ -214,10 +232,15 @@ def _partition(window: Window, rows: int) -> Made:
     )
 
 
-def _tested(window: Window, *, both_directions: bool, progress: Callable[[int, int], None] | None) -> pl.DataFrame:
+def _tested(window: Window, least_volume: float, *, both_directions: bool, progress: Callable[[int, int], None] | None) -> pl.DataFrame:
     names = window.symbols
-    prices = window.closes.select(names).to_numpy()
-    found = screen_pairs(np.asarray(prices, dtype=np.float64), direction=None if both_directions else "forward", progress=progress)
+    found = screen_pairs(
+        np.asarray(window.closes.select(names).to_numpy(), dtype=np.float64),
+        direction=None if both_directions else "forward",
+        liquidity=window.liquidity,
+        least_liquidity=least_volume,
+        progress=progress,
+    )
     order = found.ranked()
     frame = pl.DataFrame(
         {
@@ -230,14 +253,17 @@ def _tested(window: Window, *, both_directions: bool, progress: Callable[[int, i
     return frame.with_columns(pl.col(pl.Float64).fill_nan(None), pl.when(pl.col("used_lag") >= 0).then("used_lag").alias("used_lag"))
 
 
-_NUMBERS = ("statistic", "p_value", "q_value", "used_lag", "nobs", "beta", "alpha", "half_life")
+def _closes(
+    warehouse: Warehouse, symbols: list[str], timeframe: Timeframe, lookback: int, max_fill: int
+) -> tuple[pl.DataFrame, dict[str, float]]:
+    """The window's closes and the volumes.
 
-
-def _closes(warehouse: Warehouse, symbols: list[str], timeframe: Timeframe, lookback: int, max_fill: int) -> pl.DataFrame:
-    """One row for each interval of the window (``ts``), one column of closes for each symbol that has any; NULL where it is silent."""
+    One row for each interval (``ts``), one column of closes for each symbol that has any, NULL where it is silent; and each symbol's
+    median quote volume over those intervals.
+    """
     bars = load_last_bars(warehouse, symbols, timeframe, lookback + max_fill + 1, complete_only=True)
     if bars.is_empty():
-        return pl.DataFrame({"ts": []})
+        return pl.DataFrame({"ts": []}), {}
     wide = bars.select("ts", "symbol", pl.col("close").cast(pl.Float64)).pivot(on="symbol", index="ts", values="close").sort("ts")
     step = timedelta(seconds=timeframe.seconds)
     first, newest = wide["ts"][0], wide["ts"][-1]
@@ -245,4 +271,7 @@ def _closes(warehouse: Warehouse, symbols: list[str], timeframe: Timeframe, look
     closes = grid.join(wide, on="ts", how="left")
     if max_fill:
         closes = closes.with_columns(pl.exclude("ts").forward_fill(limit=max_fill))
-    return closes.tail(lookback)
+    closes = closes.tail(lookback)
+    traded = bars.filter(pl.col("ts") >= closes["ts"][0]).with_columns(pl.col("quote_volume").cast(pl.Float64))
+    volumes = closes.select("ts").join(traded.pivot(on="symbol", index="ts", values="quote_volume"), on="ts", how="left").fill_null(0.0)
+    return closes, {name: float(np.median(volumes[name].to_numpy())) if name in volumes.columns else 0.0 for name in closes.columns[1:]}

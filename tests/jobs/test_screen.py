@@ -26,6 +26,20 @@ def test_every_ordered_pair_is_tested_and_ranked(warehouse):
     assert screen(warehouse, ["ETHUSDT", "BTCUSDT"], MINUTE, lookback=110, both_directions=False).height == 1
 
 
+def test_thin_legs_are_told_and_left_out(warehouse):
+    resample(warehouse, (MINUTE,))
+    volumes = warehouse.select(
+        "SELECT symbol, median(CAST(quote_volume AS DOUBLE)) AS v FROM (SELECT * FROM bars WHERE timeframe = '1m' AND complete"
+        " QUALIFY row_number() OVER (PARTITION BY symbol ORDER BY ts DESC) <= 110) GROUP BY symbol"
+    )
+    found = screen(warehouse, ["ETHUSDT", "BTCUSDT"], MINUTE, lookback=110)
+    assert found["liquidity"].to_list() == pytest.approx([volumes["v"].min()] * 2)
+    assert found.select("hurst", "crossings", "correlation").null_count().row(0) == (0, 0, 0)
+    thin = screen(warehouse, ["ETHUSDT", "BTCUSDT"], MINUTE, lookback=110, least_volume=1.001 * volumes["v"].min())
+    assert thin["outcome"].to_list() == ["illiquid"] * 2
+    assert thin["p_value"].null_count() == 2
+
+
 def test_symbols_without_bars_are_refused_plainly(warehouse):
     with pytest.raises(TooShort, match="1 of 2 symbols have complete 1m bars"):
         screen(warehouse, ["ETHUSDT", "NOPEUSDT"], MINUTE)
