@@ -19,6 +19,17 @@ def agg_trade(number: int, time_ms: int) -> str:
     )
 
 
+def book_ticker(number: int, time_ms: int) -> str:
+    """The ``number``-th best bid and ask of all symbols in turn, wrapped; update ids only rise."""
+    symbol = SYMBOLS[number % len(SYMBOLS)]
+    cents = 6_000_000 + (number * 7_919) % 20_011
+    return (
+        f'{{"stream":"{symbol.lower()}@bookTicker","data":{{"e":"bookTicker","u":{number + 1},"s":"{symbol}",'
+        f'"b":"{cents // 100}.{cents % 100:02d}","B":"{1 + number % 98}.{number % 998:03d}",'
+        f'"a":"{cents // 100 + 1}.{cents % 100:02d}","A":"{1 + number % 97}.{number % 997:03d}","T":{time_ms},"E":{time_ms},"st":1}}}}'
+    )
+
+
 def clock(number: int, time_ns: int) -> bytes:
     """The line that capture writes each second, after ``number`` trades."""
     each = f'{{"n":{number // len(SYMBOLS)},"last_ns":{time_ns}}}'

@@ -86,7 +86,7 @@ class Settings(BaseSettings):
     quote_archive_hours: int = Field(24, ge=1, description="Hours after its end at which a day of quotes moves to the archive.")
     bar_1s_archive_days: int = Field(30, ge=1, description="Days after which a whole day of 1s bars moves to the archive.")
     archive_retention_days: int = Field(0, ge=0, description="Days after which an archived day is removed for good; 0 keeps all.")
-    batch_max_lines: int = Field(50_000, ge=100, description="Most journal lines in one landing transaction.")
+    batch_max_lines: int = Field(150_000, ge=100, description="Most journal lines in one landing transaction.")
 
     backfill_hours: int = Field(24, ge=1, le=24 * 365, description="History of 1m klines fetched when a profile starts.")
     resample_every_s: int = Field(60, ge=60, description="Schedule of the resample flow, in seconds.")

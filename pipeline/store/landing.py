@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.model.coverage import Coverage
 from pipeline.model.timeframe import Timeframe
@@ -213,9 +214,9 @@ class LandingStore:
         """
         self._connection.register("touched", touched)
         try:
-            span = self._connection.execute("SELECT epoch_us(min(ts)), epoch_us(max(ts)), count(DISTINCT symbol) FROM touched").fetchone()
-            low, high, symbols = span or (0, 0, 0)
-            possible = ((high - low) // 1_000_000 + 1) * symbols
+            span = pc.min_max(touched["ts"].cast(pa.int64())).as_py()
+            low, high = span["min"], span["max"]
+            possible = ((high - low) // 1_000_000 + 1) * pc.count_distinct(touched["symbol"]).as_py()
             made = _EVERY_BAR if touched.num_rows * _DENSE >= possible else _TOUCHED_BARS
             self._connection.execute("INSERT INTO dirty_marks SELECT ?, symbol, ts FROM touched", [commit_no])
             self._connection.execute(
@@ -317,15 +318,16 @@ class LandingStore:
         table = pa.table({"name": pa.array(grown.keys(), pa.string()), "grown": pa.array(grown.values(), pa.int64())})
         self._connection.register("counts", table)
         try:
-            self._connection.execute(
-                """UPDATE landing_counts l SET "count" = l."count" + c.grown FROM counts c WHERE l.source = ? AND l.name = c.name""",
+            there = self._connection.execute(
+                """UPDATE landing_counts l SET "count" = l."count" + c.grown FROM counts c
+                   WHERE l.source = ? AND l.name = c.name RETURNING l.name""",
                 [source],
-            )
-            self._connection.execute(
-                """INSERT INTO landing_counts SELECT $source, c.name, c.grown FROM counts c
-                   WHERE NOT EXISTS (SELECT 1 FROM landing_counts l WHERE l.source = $source AND l.name = c.name)""",
-                {"source": source},
-            )
+            ).fetchall()
+            if len(there) < len(grown):
+                self._connection.execute(
+                    "INSERT INTO landing_counts SELECT ?, c.name, c.grown FROM counts c WHERE c.name NOT IN (SELECT unnest(?))",
+                    [source, [name for (name,) in there]],
+                )
         finally:
             self._connection.unregister("counts")
 

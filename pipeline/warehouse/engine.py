@@ -111,13 +111,35 @@ class Engine:
     def land_everything(self) -> int:
         """Land until nothing is left; returns the number of lines. For one-shot commands."""
         lines = 0
+        while landed := self.land_next():
+            lines += landed
+        return lines
+
+    def land_next(self) -> int:
+        """Land one block of each source, as large as they may be; returns the number of lines."""
         self._find_sources()
-        while True:
-            before = lines
-            for source in self._intakes:
-                lines += self._land(source, self._settings.batch_max_lines)
-            if lines == before:
-                return lines
+        return sum(self._land(source, self._settings.batch_max_lines) for source in self._intakes)
+
+    def land_block(self, source: str, batch: Batch, position: Position) -> None:
+        """Land decoded lines of a source, which goes on at ``position``: everything that follows from them in one transaction."""
+        version = self._controls.universe.version
+        try:
+            with self._landing.transaction():
+                landed = self._lander.land(source, batch, position, time.time_ns() // 1_000)
+                for own in landed.own:
+                    self._controls.apply(own, landed.clock)
+                touched_us = [*(bar.ts_us for bar in landed.bars), *self._lander.restated_us]
+                self._signals.landed(landed.clock, self._controls.universe, touched_us)
+                self._alerts.landed(landed)
+        except BaseException:
+            self._lander.forget()
+            self._controls.forget()
+            self._signals.forget()
+            self._alerts.forget()
+            raise
+        self._lander.committed(time.time_ns())
+        if self._controls.universe.version != version:
+            publish_universe(self._profile, self._controls.universe)
 
     # ------------------------------------------------------------------
 
@@ -140,28 +162,8 @@ class Engine:
             self._catching_up = block is not None and block.behind
         if block is None:
             return 0
-        self._land_block(source, block.batch, block.position)
+        self.land_block(source, block.batch, block.position)
         return block.batch.lines
-
-    def _land_block(self, source: str, batch: Batch, position: Position) -> None:
-        version = self._controls.universe.version
-        try:
-            with self._landing.transaction():
-                landed = self._lander.land(source, batch, position, time.time_ns() // 1_000)
-                for own in landed.own:
-                    self._controls.apply(own, landed.clock)
-                touched_us = [*(bar.ts_us for bar in landed.bars), *self._lander.restated_us]
-                self._signals.landed(landed.clock, self._controls.universe, touched_us)
-                self._alerts.landed(landed)
-        except BaseException:
-            self._lander.forget()
-            self._controls.forget()
-            self._signals.forget()
-            self._alerts.forget()
-            raise
-        self._lander.committed(time.time_ns())
-        if self._controls.universe.version != version:
-            publish_universe(self._profile, self._controls.universe)
 
     def _look_at_health(self) -> None:
         """What waits in the journal; and the rows of ``stream_health`` when no line of capture's has them written."""

@@ -116,7 +116,7 @@ class Lab:
         source = source or self.source
         block = b"".join(line + b"\n" for line in lines)
         position = Position(1, self._landed.get(source, 0) + len(block))
-        self.engine._land_block(source, venue().decode_batch(block), position)
+        self.engine.land_block(source, venue().decode_batch(block), position)
         self._landed[source] = position.offset
 
     def own(self, name: str, **content: object) -> None:
