@@ -40,7 +40,7 @@ _COMMANDS = {
     "alert": "watch",
     "profile": "manage",
     "maintain": "maintain",
-    "status": "manage",
+    "status": "status",
     "doctor": "doctor",
 }
 """Command -> module of this package that has it, under the same name."""

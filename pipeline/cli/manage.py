@@ -1,16 +1,14 @@
-"""Commands that look after what is there: profiles and the state of the running processes."""
+"""Commands that look after what is there: profiles."""
 
 from __future__ import annotations
 
 import shutil
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from pipeline.cli.process import existing_profile, profile_option
 from pipeline.errors import AlreadyRunning, JournalError, SettingsError
 from pipeline.profile import Profile, list_profiles, load_profile
 from pipeline.settings import settings
@@ -161,33 +159,6 @@ def _progress(what: str, count: int) -> None:
         click.echo(f"\r{count} {what}\x1b[K\r", nl=False, err=True)
 
 
-@click.command()
-@profile_option
-def status(*, profile_name: str | None) -> None:
-    """How the running platform is doing; exit code 1 when not everything is healthy."""
-    from pipeline.cli.vitals import take_vitals
-    from pipeline.supervisor import status as supervised
-
-    chosen = existing_profile(profile_name)
-    run = supervised.read(chosen.run)
-    if run is None:
-        click.echo(f"Profile {chosen.name} ({chosen.kind}) is not running; `spreadwatch up --profile {chosen.name}` starts it.")
-        sys.exit(1)
-    now = time.time()
-    click.echo(f"Profile {chosen.name} ({chosen.kind}), running for {_age(now - run.started_at)} (pid {run.supervisor_pid})")
-    rows = [("PROCESS", "STATE", "FOR", "PID", "RESTARTS", "")]
-    for row in run.processes:
-        detail = "" if row.state.value == "healthy" else row.detail
-        rows.append((row.name, row.state.value, _age(now - row.since), str(row.pid or "-"), str(row.restarts), detail))
-    _table(rows)
-    vitals = take_vitals(chosen)
-    for name, text in vitals.lines:
-        click.echo(f"{name:<13} {text}")
-    for name, url in run.urls.items():
-        click.echo(f"{name:<13} {url}")
-    sys.exit(0 if run.healthy and vitals.healthy else 1)
-
-
 def _table(rows: Sequence[tuple[str, ...]]) -> None:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
@@ -205,11 +176,3 @@ def _size(count: int) -> str:
             return f"{size:.0f} {unit}"
         size /= 1_000
     return f"{size:.1f} GB"
-
-
-def _age(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    if seconds < 7_200:
-        return f"{seconds / 60:.0f} min"
-    return f"{seconds / 3_600:.1f} h"

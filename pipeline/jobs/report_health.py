@@ -102,6 +102,20 @@ def _journal_bytes(profile: Profile, settings: Settings) -> int:
         return 0
 
 
+_STREAM_COLUMNS = {
+    "stream": "stream",
+    "state": "state",
+    "messages": "messages",
+    "rate": "per second",
+    "last_message_at": "last message (UTC)",
+    "wire_p50_ms": "wire p50, ms",
+    "visible_p50_ms": "visible p50, ms",
+    "visible_p99_ms": "visible p99, ms",
+    "duplicates": "duplicates",
+    "reconnects": "reconnects",
+}
+
+
 def size_of(path: Path) -> int:
     """Bytes of a file, or of all files under a directory; 0 when there is none."""
     if path.is_file():
@@ -149,7 +163,7 @@ def _quality(state: State) -> Iterator[str]:
         yield table(["check", "subjects", "well", "last run (UTC)"], by_name.sort("name").iter_rows(), empty="")
     yield heading(3, "Gaps in the trade ids")
     yield table(
-        ["symbol", "open", "refilled", "halts", "unrecoverable"],
+        ["symbol", "open", "refilled", "unrecoverable", "never given", "halts"],
         state.gap_totals.iter_rows(),
         empty="None: every trade id from the first to the last is here.",
     )
@@ -190,8 +204,8 @@ def _health(state: State) -> Iterator[str]:
         yield paragraph(f"All {state.streams.height} streams are open.")
     else:
         yield table(
-            ["stream", "state", "messages", "per second", "last message (UTC)", "lag, ms", "reconnects"],
-            shown.drop("observed_at").iter_rows(),
+            list(_STREAM_COLUMNS.values()),
+            shown.select(_STREAM_COLUMNS).iter_rows(),
             empty="No stream has been seen.",
         )
     yield heading(3, "Assets", note="what the flows have made")

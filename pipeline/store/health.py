@@ -93,7 +93,9 @@ _GAPS = """
 
 _GAP_TOTALS = """
     SELECT symbol, count(*) FILTER (state = 'open') AS open, count(*) FILTER (state = 'refilled') AS refilled,
-           count(*) FILTER (state = 'halt') AS halts, count(*) FILTER (state = 'unrecoverable') AS unrecoverable
+           count(*) FILTER (state = 'unrecoverable') AS unrecoverable,
+           count(*) FILTER (state = 'halt' AND first_missing <= last_missing) AS never_given,
+           count(*) FILTER (state = 'halt' AND first_missing > last_missing) AS halts
     FROM gaps GROUP BY symbol ORDER BY symbol
 """
 
@@ -153,7 +155,11 @@ def load_gaps(warehouse: Warehouse, *, most: int = 200) -> pl.DataFrame:
 
 
 def gap_totals(warehouse: Warehouse) -> pl.DataFrame:
-    """Per symbol that ever had one: open, refilled, halts, unrecoverable."""
+    """Per symbol that ever had one: open, refilled, unrecoverable, never_given, halts.
+
+    Of the rows with state ``halt`` those with missing ids are ids that the venue does not have (``never_given``); those without any
+    are silences of the venue (``halts``), and no gaps.
+    """
     return warehouse.select(_GAP_TOTALS)
 
 

@@ -62,6 +62,13 @@ _COLUMNS = {
 }
 
 
+# What was true of the last minute is not any more.
+_STALE = f"""
+    UPDATE stream_health SET state = 'stale', rate = NULL, {", ".join(f"{name} = NULL" for name in _COLUMNS if name.endswith(("p50_ms", "p99_ms", "max_ms")))}
+    WHERE kind <> 'journal' AND state <> 'stale'
+"""  # noqa: S608, E501  names of our own
+
+
 class Told(NamedTuple):
     """What a row said last: capture's own counts, which begin anew with it, and what they have come to in all."""
 
@@ -127,7 +134,7 @@ class StreamStore:
         self._connection.execute("DELETE FROM stream_health WHERE kind = 'journal'")
         self._insert(reports)
         if stale:
-            self._connection.execute("UPDATE stream_health SET state = 'stale', rate = NULL WHERE kind <> 'journal' AND state <> 'stale'")
+            self._connection.execute(_STALE)
 
     def _insert(self, reports: Sequence[StreamReport]) -> None:
         table = pa.table({name: pa.array([getattr(report, name) for report in reports], kind) for name, kind in _COLUMNS.items()})
