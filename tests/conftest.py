@@ -59,9 +59,20 @@ class RedisServer:
 
     def configure(self, name: str, value: str) -> None:
         """Change one of its options."""
+        assert self._said(f"CONFIG SET {name} {value}") == "+OK"
+
+    def flush(self) -> None:
+        """Forget everything."""
+        assert self._said("FLUSHALL") == "+OK"
+
+    def keys(self) -> int:
+        """How many keys it has."""
+        return int(self._said("DBSIZE").removeprefix(":"))
+
+    def _said(self, command: str) -> str:
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
-            connection.sendall(f"CONFIG SET {name} {value}\r\n".encode())
-            assert connection.recv(64).startswith(b"+OK")
+            connection.sendall(f"{command}\r\n".encode())
+            return connection.recv(200).decode().strip()
 
     def kill(self) -> None:
         """End it as a crash does."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from pipeline.cli import main
-from pipeline.journal import JournalWriter
+from pipeline.journal import JournalWriter, open_journal
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, open_profile
 from pipeline.settings import Settings, settings
@@ -47,6 +47,41 @@ def profile(tmp_path):
         engine.land_everything()
         engine.close()
     return made
+
+
+def test_a_journal_moves_to_redis_and_back(spreadwatch, profile, redis_server, monkeypatch):
+    monkeypatch.setenv("SPREADWATCH_REDIS_URL", redis_server.url)
+    code, out, err = spreadwatch("profile", "journal", "old", "--to", "redis")
+    assert (code, err) == (0, "")
+    assert out == 'The journal of profile old is in Redis (2 sources moved); now set journal = "redis".\n'
+    code, _, err = spreadwatch("profile", "rebuild", "old")
+    assert code == 2
+    assert err.startswith("spreadwatch: the journal of profile 'old' is in Redis (spreadwatch:{old-")
+    monkeypatch.setenv("SPREADWATCH_JOURNAL", "redis")
+    assert "16 lines of the journal: 16 trades" in spreadwatch("profile", "rebuild", "old")[1]
+    assert "nothing had to be moved" in spreadwatch("profile", "journal", "old", "--to", "redis")[1]
+    assert spreadwatch("profile", "journal", "old", "--to", "files")[1].startswith("The journal of profile old is in files (2 sources")
+    monkeypatch.delenv("SPREADWATCH_JOURNAL")
+    assert "16 lines of the journal: 16 trades" in spreadwatch("profile", "rebuild", "old")[1]
+    spreadwatch("profile", "journal", "old", "--to", "redis")
+    redis_server.flush()
+    assert "has no journal" in spreadwatch("profile", "journal", "old", "--to", "files")[2]
+    assert spreadwatch("profile", "journal", "old", "--to", "files", "--lost")[0] == 0
+    with open_local(profile) as opened, open_journal(profile, Settings()).writer("ingest") as writer:
+        writer.append(1, b"{}")
+        writer.commit()
+        engine = Engine(profile, Settings(), opened)
+        assert engine.land_everything() == 1
+        engine.close()
+
+
+def test_a_reset_takes_the_journal_in_redis_along(spreadwatch, profile, redis_server, monkeypatch):
+    monkeypatch.setenv("SPREADWATCH_REDIS_URL", redis_server.url)
+    redis_server.flush()
+    spreadwatch("profile", "journal", "old", "--to", "redis")
+    assert redis_server.keys() > 0
+    assert spreadwatch("profile", "reset", "old", "--yes")[0] == 0
+    assert redis_server.keys() == 0
 
 
 def test_archive_backup_restore_and_rebuild(spreadwatch, profile, tmp_path):

@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.errors import JournalUnavailable
 from pipeline.jobs.backup import backup, restore
-from pipeline.journal import FileJournal, merge_recordings, open_journal
+from pipeline.journal import START, FileJournal, merge_recordings, open_journal
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, open_profile
 from pipeline.settings import Settings
@@ -90,6 +90,26 @@ def test_while_redis_is_away_the_warehouse_stays_and_lands_on_afterwards(make_la
     while lab.rows("SELECT sum(lines) FROM ingest_offsets WHERE source = 'ingest'") != [(900,)] and time.monotonic() < until:
         lab.engine.run_once()
     assert lab.rows("SELECT sum(lines) FROM ingest_offsets WHERE source = 'ingest'") == [(900,)]
+
+
+@pytest.mark.parametrize("kind", ["files", "redis"])
+def test_landed_segments_go_after_the_retention_and_no_others(make_lab, real_lines, kind, request, monkeypatch):
+    url = {"redis_url": request.getfixturevalue("redis_server").url} if kind == "redis" else {}
+    lab = make_lab(journal=kind, journal_retention_hours=1, **url)
+    journalled(lab, real_lines[:400], 50)
+    lab.engine.land_everything()
+    journalled(lab, real_lines[400:600], 50)  # not landed
+    with open_journal(lab.profile, lab.settings).reader("ingest") as reader:
+        whole = reader.backlog_bytes(START)
+        waiting = reader.backlog_bytes(lab.engine._lander.position("ingest"))
+        lab.engine._prune()
+        assert reader.backlog_bytes(START) == whole
+        later = time.time_ns() + 2 * 3_600 * 10**9
+        with monkeypatch.context() as patch:
+            patch.setattr("time.time_ns", lambda: later)
+            lab.engine._prune()
+        assert waiting <= reader.backlog_bytes(START) < whole
+    assert lab.engine.land_everything() == 200
 
 
 def test_a_capture_that_was_replaced_ends(make_lab, redis_server):
