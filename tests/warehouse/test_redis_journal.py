@@ -34,7 +34,7 @@ def journalled(lab, lines, commit_every):
 
 @pytest.mark.parametrize(("commit_every", "batch"), [(7, 50_000), (2_500, 700)])
 def test_tables_are_those_of_files_however_it_is_split(make_lab, real_lines, redis_server, commit_every, batch):
-    lines = real_lines[:4_000]
+    lines = real_lines[:2_500]
     pictures = []
     for changes in ({"batch_max_lines": 50_000}, {"journal": "redis", "redis_url": redis_server.url, "batch_max_lines": batch}):
         lab = make_lab(**changes)
