@@ -11,14 +11,15 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 from scipy.stats import theilslopes
-from sklearn.linear_model import TheilSenRegressor
+from sklearn.linear_model import HuberRegressor, TheilSenRegressor
 from statsmodels.regression.rolling import RollingOLS
 from statsmodels.tsa.stattools import adfuller, coint
 from timing import Table, machine_line, seconds, stopwatch, timed
 
-from pipeline.analytics import adf, hedge_ratio, rolling_hedge_ratio, screen_pairs, warm
+from pipeline.analytics import adf, hedge_ratio, rolling_correlation, rolling_hedge_ratio, rolling_zscore, screen_pairs, warm
 
 Floats = NDArray[np.float64]
 
@@ -44,6 +45,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     _compilation(table, from_nothing=not chosen.no_compile)
     _adf(table, chosen.bars, chosen.runs)
     _rolling_ols(table, chosen.rolling_bars, min(WINDOW, chosen.rolling_bars // 4), chosen.runs)
+    _rolling_windows(table, chosen.rolling_bars, chosen.runs)
+    _huber(table, chosen.bars, chosen.runs)
     _theil_sen(table, chosen.bars, chosen.runs)
     _screen(table, chosen.symbols, chosen.bars, chosen.sampled_pairs, chosen.runs)
 
@@ -115,6 +118,44 @@ def _worst_at_high_price(window: int) -> float:
     worst = _relative(beta[ends], exact)
     assert worst <= EQUAL, worst
     return worst
+
+
+def _rolling_windows(table: Table, bars: int, runs: int) -> None:
+    noise = _generator(7)
+    a, b = noise.normal(0.0, 1.0, bars), noise.normal(0.0, 1.0, bars)
+    b += a
+    s = np.cumsum(a)
+    frame = pl.DataFrame({"a": a, "b": b, "s": s})
+    for window in (20, 50):
+        if bars <= window:
+            continue
+        zscore = (pl.col("s") - pl.col("s").rolling_mean(window)) / pl.col("s").rolling_std(window)
+        correlation = pl.rolling_corr("a", "b", window_size=window)
+        np.testing.assert_allclose(rolling_zscore(s, window), frame.select(zscore.alias("z"))["z"].to_numpy(), rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(
+            rolling_correlation(a, b, window), frame.select(correlation.alias("r"))["r"].to_numpy(), rtol=1e-6, atol=1e-9
+        )
+        mine = timed(lambda w=window: rolling_zscore(s, w), runs=4 * runs).median_s
+        theirs = timed(lambda e=zscore: frame.select(e), runs=4 * runs).median_s
+        table.row(f"rolling z-score, {bars:,} bars, window {window}", mine, "polars rolling_mean and rolling_std", theirs, target=1)
+        mine = timed(lambda w=window: rolling_correlation(a, b, w), runs=4 * runs).median_s
+        theirs = timed(lambda e=correlation: frame.select(e), runs=4 * runs).median_s
+        table.row(f"rolling correlation, {bars:,} bars, window {window}", mine, "polars rolling_corr", theirs, target=1)
+    table.note("equal to 1e-6; ours are to the last bit the same however the series is cut, polars' running sums are not")
+
+
+def _huber(table: Table, bars: int, runs: int) -> None:
+    noise = _generator(8)
+    x = 60_000.0 + np.cumsum(noise.normal(0.0, 5.0, bars))
+    y = 100.0 + 0.045 * x + 3.0 * noise.standard_t(2.5, bars)
+    unit_x, unit_y = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()  # it does not converge on raw prices
+    peer = HuberRegressor(epsilon=1.35, alpha=0.0, max_iter=1_000, tol=1e-5)
+    mine = timed(lambda: hedge_ratio(y, x, method="huber"), runs=4 * runs).median_s
+    theirs = timed(lambda: peer.fit(unit_x[:, None], unit_y), runs=4 * runs).median_s
+    table.row(f"Huber, n = {bars:,}", mine, "scikit-learn HuberRegressor, standardised", theirs, target=10)
+    tight = HuberRegressor(epsilon=1.35, alpha=0.0, max_iter=10_000, tol=1e-12).fit(unit_x[:, None], unit_y)
+    beta, theirs_beta = hedge_ratio(y, x, method="huber").beta, float(tight.coef_[0]) * y.std() / x.std()
+    table.note(f"beta {beta:.8g} equal to scikit-learn's at its tightest tolerance within {abs(beta / theirs_beta - 1):.1e}")
 
 
 def _theil_sen(table: Table, bars: int, runs: int) -> None:

@@ -44,13 +44,23 @@ def fit_huber(y: FloatArray, x: FloatArray, *, intercept: bool) -> tuple[float, 
     x_mid, x_unit = (float(x.mean()), float(x.std())) if intercept else (0.0, float(np.sqrt(np.mean(x * x))))
     y_mid = float(y.mean()) if intercept else 0.0
     y_unit = float(np.sqrt(np.mean((y - y_mid) ** 2))) or 1.0
-    v, u = (y - y_mid) / y_unit, (x - x_mid) / x_unit
-    design = np.column_stack((u, np.ones_like(u))) if intercept else u[:, None]
-    coefficients = _minimise(design, v, intercept=intercept)
-    beta = float(coefficients[0]) * y_unit / x_unit
+    slope, constant = _standardised((x - x_mid) / x_unit, (y - y_mid) / y_unit, intercept=intercept)
+    beta = slope * y_unit / x_unit
     if not intercept:
         return beta, 0.0
-    return beta, y_mid + float(coefficients[1]) * y_unit - beta * x_mid
+    return beta, y_mid + constant * y_unit - beta * x_mid
+
+
+def _standardised(u: FloatArray, v: FloatArray, *, intercept: bool) -> tuple[float, float]:
+    """Slope and constant: compiled where the sets settle, which is nearly always; else the search that knows every case."""
+    from pipeline.analytics.kernels.huber import CONVERGED, descend  # noqa: PLC0415 - numba
+
+    slope, constant, status = descend(u, v, float(u @ v) / float(u @ u), EPSILON, intercept)
+    if status == CONVERGED:
+        return float(slope), float(constant)
+    design = np.column_stack((u, np.ones_like(u))) if intercept else u[:, None]
+    coefficients = _minimise(design, v, intercept=intercept)
+    return float(coefficients[0]), float(coefficients[1]) if intercept else 0.0
 
 
 def _minimise(design: FloatArray, v: FloatArray, *, intercept: bool) -> FloatArray:

@@ -26,7 +26,7 @@ def test_every_exported_name_exists_once():
 
 def test_warm_compiles_every_kernel():
     pipeline.analytics.warm()
-    from pipeline.analytics.kernels import ew, kalman, moments, theil_sen, unit_root, windows
+    from pipeline.analytics.kernels import ew, huber, kalman, moments, theil_sen, unit_root, windows
 
     kernels = (
         ew.recursion,
@@ -36,5 +36,5 @@ def test_warm_compiles_every_kernel():
         theil_sen.sample_slopes,
         theil_sen.count_slopes,
     )
-    kernels += (theil_sen.slopes_between, unit_root.adf_statistic, unit_root.screen_column)
+    kernels += (huber.descend, theil_sen.slopes_between, unit_root.adf_statistic, unit_root.screen_column)
     assert all(kernel.signatures for kernel in kernels)

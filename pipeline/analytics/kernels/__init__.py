@@ -11,7 +11,7 @@ def warm() -> None:
     """Compile every kernel, or load it from the cache: once at set-up, so that no first call waits."""
     import numpy as np  # noqa: PLC0415 - keeps the import of this package free
 
-    from pipeline.analytics.kernels import ew, kalman, moments, theil_sen, unit_root, windows  # noqa: PLC0415
+    from pipeline.analytics.kernels import ew, huber, kalman, moments, theil_sen, unit_root, windows  # noqa: PLC0415
 
     ramp = np.linspace(0.0, 1.0, 64)
     wave = np.sin(9.0 * ramp) + ramp
@@ -22,6 +22,7 @@ def warm() -> None:
     windows.window_moments(wave[None, :], 8)
     windows.window_moments(np.vstack((wave, ramp)), 8)
     ew.recursion(wave, 0.1)
+    huber.descend(wave, ramp, 1.0, 1.35, True)
     kalman.predicted(wave, ramp, 1e-4, 1e-3)
     unit_root.adf_statistic(wave, 1, 3, 1)
     legs = np.vstack((ramp, wave))
