@@ -9,8 +9,10 @@ from __future__ import annotations
 
 from pipeline.analytics.adf import Adf, adf
 from pipeline.analytics.align import Aligned, align
-from pipeline.analytics.correlation import log_returns, rolling_correlation
+from pipeline.analytics.correlation import level_correlation, log_returns, return_correlation, rolling_correlation
+from pipeline.analytics.crossings import Crossings, crossings
 from pipeline.analytics.engle_granger import EngleGranger, engle_granger
+from pipeline.analytics.engle_granger_both import EngleGrangerBoth, engle_granger_both
 from pipeline.analytics.ew import Ew, ew_moments
 from pipeline.analytics.fdr import benjamini_hochberg
 from pipeline.analytics.fit import PairFit, fit_model
@@ -27,6 +29,8 @@ from pipeline.analytics.hurst import Hurst, hurst
 from pipeline.analytics.johansen import Johansen, johansen
 from pipeline.analytics.kalman import KalmanHedge, kalman_hedge_ratio
 from pipeline.analytics.kernels import warm
+from pipeline.analytics.kpss import Kpss, PValueIs, UpperCriticalValues, kpss
+from pipeline.analytics.line_errors import LineErrors
 from pipeline.analytics.liquidity import (
     Liquidity,
     amihud,
@@ -39,44 +43,63 @@ from pipeline.analytics.liquidity import (
 )
 from pipeline.analytics.mackinnon import CriticalValues
 from pipeline.analytics.online import OnlineCorrelation, OnlineEw, OnlineKalman, OnlineMoments, OnlineOls, OnlineZScore
+from pipeline.analytics.ou import OrnsteinUhlenbeck, ornstein_uhlenbeck
 from pipeline.analytics.reading import read_correlation, read_half_life, read_hurst, read_r_squared, read_stationarity, read_zscore
+from pipeline.analytics.rolling_spread import RollingSpread, rolling_spread
 from pipeline.analytics.screen import PairOutcome, Screen, screen_pairs
 from pipeline.analytics.signals import Signals, signal_series
 from pipeline.analytics.spread import spread
+from pipeline.analytics.stability import BetaStability, CusumCriticalValues, beta_stability
+from pipeline.analytics.variance_ratio import NormalCriticalValues, VarianceRatio, variance_ratio
 from pipeline.analytics.verdict import Outcome, Verdict, verdict
 from pipeline.analytics.zscore import rolling_zscore, zscore_bound
 
 __all__ = [
     "Adf",
     "Aligned",
+    "BetaStability",
     "CriticalValues",
+    "Crossings",
+    "CusumCriticalValues",
     "EngleGranger",
+    "EngleGrangerBoth",
     "Ew",
     "HalfLife",
     "HedgeRatio",
     "Hurst",
     "Johansen",
     "KalmanHedge",
+    "Kpss",
+    "LineErrors",
     "Liquidity",
+    "NormalCriticalValues",
     "OnlineCorrelation",
     "OnlineEw",
     "OnlineKalman",
     "OnlineMoments",
     "OnlineOls",
     "OnlineZScore",
+    "OrnsteinUhlenbeck",
     "Outcome",
+    "PValueIs",
     "PairFit",
     "PairOutcome",
     "RollingHedge",
+    "RollingSpread",
     "Screen",
     "Signals",
+    "UpperCriticalValues",
+    "VarianceRatio",
     "Verdict",
     "adf",
     "align",
     "amihud",
     "benjamini_hochberg",
+    "beta_stability",
     "corwin_schultz",
+    "crossings",
     "engle_granger",
+    "engle_granger_both",
     "ew_moments",
     "fit_model",
     "half_life",
@@ -85,8 +108,11 @@ __all__ = [
     "hurst",
     "johansen",
     "kalman_hedge_ratio",
+    "kpss",
+    "level_correlation",
     "liquidity",
     "log_returns",
+    "ornstein_uhlenbeck",
     "quoted_spread",
     "read_correlation",
     "read_half_life",
@@ -95,14 +121,17 @@ __all__ = [
     "read_stationarity",
     "read_zscore",
     "register_hedge_method",
+    "return_correlation",
     "roll_spread",
     "rolling_correlation",
     "rolling_hedge_ratio",
+    "rolling_spread",
     "rolling_zscore",
     "screen_pairs",
     "signal_series",
     "spread",
     "taker_imbalance",
+    "variance_ratio",
     "verdict",
     "volume_percentile",
     "warm",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +23,7 @@ class Adf:
     """Outcome of a test of the null hypothesis that the series has a unit root (wanders; does not revert).
 
     Attributes:
+        null: the null hypothesis.
         statistic: t-statistic of the level; the more negative, the stronger the reversion.
         p_value: MacKinnon's, for a series that was observed, *not* for one that was estimated (see :func:`adf`).
         used_lag: lagged differences in the regression.
@@ -29,6 +31,8 @@ class Adf:
         critical_values: for ``nobs`` observations.
         trend: deterministic terms: n, c, ct or ctt.
     """
+
+    null: ClassVar[str] = "the series has a unit root: it wanders and does not revert"
 
     statistic: float
     p_value: float
@@ -45,7 +49,7 @@ def adf(s: ArrayLike, *, trend: str = "c", maxlag: int | None = None, autolag: s
 
     The p-value holds for a series given beforehand: a spread whose beta was fixed before these data. On the
     residual of a fit to the same data it rejects 15 % of unrelated walks at a nominal 5 %, on a rolling-beta
-    spread 90 %: use :func:`pipeline.analytics.engle_granger` there.
+    spread 90 %: use :func:`pipeline.analytics.engle_granger` there. A :class:`pipeline.analytics.RollingSpread` is refused.
 
     Args:
         s: the series, finite.
@@ -58,7 +62,7 @@ def adf(s: ArrayLike, *, trend: str = "c", maxlag: int | None = None, autolag: s
         NotFinite: on NaN or infinity.
         Constant: when the series, or its differences within the regression, do not vary.
         Collinear: when the series is an exact linear function of its past.
-        UsageError: when an option is unknown.
+        UsageError: when an option is unknown, or ``s`` is the spread of a rolling beta.
 
     Sources: Said and Dickey, Biometrika 71 (1984); Schwert, JBES 7 (1989); tables in :mod:`pipeline.analytics.mackinnon`.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,6 +25,7 @@ class EngleGranger:
     """Outcome of a test of the null hypothesis that the legs are *not* cointegrated.
 
     Attributes:
+        null: the null hypothesis.
         statistic: t-statistic of the residual's level; the more negative, the stronger the case for cointegration.
         p_value: MacKinnon's with N = 2: it allows for beta having been estimated on the same data.
         critical_values: for two series; None for ``trend="n"``, for which none were published.
@@ -33,6 +35,8 @@ class EngleGranger:
         nobs: observations in it.
         trend: deterministic terms of the first step.
     """
+
+    null: ClassVar[str] = "the legs are not cointegrated: no spread of them reverts"
 
     statistic: float
     p_value: float
@@ -50,7 +54,7 @@ def engle_granger(y: ArrayLike, x: ArrayLike, *, trend: str = "c", maxlag: int |
     Step one: least squares of y on x and the deterministic terms. Step two: the Dickey-Fuller regression of its
     residual without terms. p and critical values are MacKinnon's for two series. Equal to statsmodels' ``coint``,
     lag included. The order of the legs matters: choose the direction beforehand; the smaller p of both directions
-    is not a p-value (it rejects 7.7 % at a nominal 5 %).
+    is not a p-value (it rejects 7.7 % at a nominal 5 %); :func:`pipeline.analytics.engle_granger_both` makes it one.
 
     Args:
         y: dependent leg, finite.

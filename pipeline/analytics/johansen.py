@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +22,7 @@ class Johansen:
     """Statistics for the null hypotheses "at most r cointegrating relations", r = 0 .. k - 1, one row each.
 
     Attributes:
+        null: the null hypotheses.
         eigenvalues: largest first.
         eigenvectors: one column for each eigenvalue: weights of the series in the relation.
         trace_stat: trace statistics; the alternative is "more than r".
@@ -28,6 +30,8 @@ class Johansen:
         max_eig_stat: maximum-eigenvalue statistics; the alternative is "r + 1".
         max_eig_critical: ``(k, 3)``.
     """
+
+    null: ClassVar[str] = "at most r of the linear combinations are stationary, r = 0, 1, ... row by row"
 
     eigenvalues: FloatArray
     eigenvectors: FloatArray

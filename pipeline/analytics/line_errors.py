@@ -54,7 +54,7 @@ def ols_errors(y: FloatArray, x: FloatArray, beta: float, alpha: float, *, inter
     residuals = _residuals(y, x, beta, alpha, intercept=intercept)
     free = y.size - 1 - intercept
     unit = _inverse(x, intercept=intercept)
-    return _symmetric(beta, unit * (float(residuals @ residuals) / free), _student(free), intercept=intercept)
+    return _symmetric(beta, unit * (float(residuals @ residuals) / free), student(free), intercept=intercept)
 
 
 def huber_errors(y: FloatArray, x: FloatArray, beta: float, alpha: float, *, intercept: bool) -> LineErrors:
@@ -74,7 +74,7 @@ def huber_errors(y: FloatArray, x: FloatArray, beta: float, alpha: float, *, int
     factor = 1.0 + k / n * share * (1.0 - share) / share**2
     clipped = np.clip(residuals, -_HUBER * sigma, _HUBER * sigma)
     variance = factor**2 * float(clipped @ clipped) / (n - k) / share**2
-    return _symmetric(beta, _inverse(x, intercept=intercept) * variance, _student(n - k), intercept=intercept)
+    return _symmetric(beta, _inverse(x, intercept=intercept) * variance, student(n - k), intercept=intercept)
 
 
 def huber_scale(residuals: FloatArray) -> float:
@@ -119,7 +119,7 @@ def tls_errors(y: FloatArray, x: FloatArray, beta: float, alpha: float, *, inter
     if intercept:
         shifts.append((beta * dx - dy) / (n - 1) - moved * (x_mean - dx / (n - 1)))
     variances = np.array([(n - 1) / n * np.sum((shift - shift.mean()) ** 2) for shift in shifts])
-    return _symmetric(beta, variances, _student(n - 2), intercept=intercept)
+    return _symmetric(beta, variances, student(n - 2), intercept=intercept)
 
 
 def theil_sen_errors(y: FloatArray, x: FloatArray, beta: float, alpha: float, *, intercept: bool) -> LineErrors:
@@ -155,7 +155,8 @@ def _symmetric(beta: float, variances: FloatArray, quantile: float, *, intercept
     return LineErrors(beta_se, alpha_se, beta - quantile * beta_se, beta + quantile * beta_se)
 
 
-def _student(free: int) -> float:
+def student(free: int) -> float:
+    """97.5 % point of Student's t with ``free`` degrees of freedom."""
     from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
 
     return float(stdtrit(free, 0.5 + CONFIDENCE / 2))
