@@ -23,7 +23,7 @@ endif
 endif
 endif
 
-.PHONY: help setup demo up test lint format bench chaos lock clean
+.PHONY: help setup demo up test lint format bench chaos soak fuzz lock clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,12 @@ bench: $(DEV) ## each benchmark beside its named peer
 
 chaos: $(DEV) ## faults and kill -9 for 15 minutes, then the tables beside the truth (CHAOS="--minutes 5 --seed 3")
 	@exec $(BIN)/python benchmarks/chaos.py $(CHAOS)
+
+soak: $(DEV) ## one simulated day in 10 minutes: does memory grow? (SOAK="--minutes 30")
+	@exec $(BIN)/python benchmarks/soak_day.py $(SOAK)
+
+fuzz: $(DEV) ## broken and hostile messages through the decoders for 5 minutes (FUZZ="--seconds 60 --check-bounds")
+	@exec $(BIN)/python benchmarks/fuzz.py $(FUZZ)
 
 lock: $(DEV) ## choose dependency versions anew
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate -q -o requirements.lock
