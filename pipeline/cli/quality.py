@@ -55,39 +55,31 @@ def repair(*, profile_name: str | None, symbols: tuple[str, ...], most_requests:
 def _repaired(
     profile: Profile, chosen: Settings, symbols: Sequence[str] | None, uploaded: Sequence[str], most_requests: int, *, settled: timedelta
 ) -> list[Repaired]:
-    """Beside a running warehouse, which lands; without one this process does."""
-    from functools import partial
-
-    from pipeline.errors import WarehouseUnavailable
-    from pipeline.jobs.landed import wait_until_landed
+    """Beside a running warehouse, which lands; without one this process does, and holds the file only while it lands or reads."""
     from pipeline.jobs.repair_gaps import SOURCE, Place, repair_gaps
     from pipeline.jobs.turn import turn
     from pipeline.jobs.venue_rest import VenueRest
     from pipeline.journal import open_journal
-    from pipeline.store import Role, connect, open_local
-    from pipeline.warehouse import Engine
+    from pipeline.warehouse.either import EitherWarehouse
 
     journal = open_journal(profile, chosen)
-    place = partial(
-        Place,
-        journal=journal,
-        trade_stream=profile.trade_stream,
-        timeframes=chosen.parsed_timeframes,
-        klines_turn=lambda: turn(profile, "backfill", patience_s=20),
-    )
-    given = partial(repair_gaps, symbols=symbols, uploaded=uploaded, most_requests=most_requests, settled_after=settled, progress=_progress)
-    with turn(profile, "repair_gaps"), VenueRest(chosen.rest_url) as rest:
-        try:
-            served = connect(profile, Role.WRITER)
-        except WarehouseUnavailable:
-            with open_local(profile) as warehouse:
-                engine = Engine(profile, chosen, warehouse)
-                try:
-                    return given(place(warehouse=warehouse, rest=rest, landed=engine.land_everything))
-                finally:
-                    engine.close()
-        with served:
-            return given(place(warehouse=served, rest=rest, landed=lambda: wait_until_landed(served, journal, SOURCE)))
+    with (
+        turn(profile, "repair_gaps"),
+        VenueRest(chosen.rest_url) as rest,
+        EitherWarehouse(profile, chosen, journal) as warehouse,
+    ):
+        place = Place(
+            warehouse,
+            journal,
+            rest,
+            profile.trade_stream,
+            chosen.parsed_timeframes,
+            landed=lambda: warehouse.land(SOURCE),
+            klines_turn=lambda: turn(profile, "backfill", patience_s=20),
+        )
+        return repair_gaps(
+            place, symbols=symbols, uploaded=uploaded, most_requests=most_requests, settled_after=settled, progress=_progress
+        )
 
 
 @click.command()
