@@ -46,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         fury=chosen.fury,
         repair_every_s=chosen.repair_every,
         settled_after_s=30.0,
+        comes_and_goes=True,
         rebuild=True,
     )
     well = False
@@ -68,6 +69,7 @@ def summary(told: Told) -> list[str]:
     ended = "every tick and every bar is what the ledger says" if not verdict.wrong else f"{len(verdict.wrong)} things are WRONG"
     return [
         f"kills:      {sum(told.kills.values())} ({_told(told.kills)}), and {told.stalls} stalls",
+        f"universe:   a symbol taken out or put back {told.universe_changes} times",
         f"faults:     {sum(told.faults.values())} ({_told(told.faults)})",
         f"journal:    {counts['lines']:,} lines, {counts['quotes']:,} quotes in them, {counts['malformed']:,} malformed",
         f"trades:     {counts['trades']:,} landed, {counts['duplicate_trades']:,} more that were known already",

@@ -30,6 +30,7 @@ class Order:
         repair_every_s: pause between two runs of repair and resample.
         settled_after_s: age at which ids that the venue does not tell are believed not to exist.
         calm_s: how long capture goes on after the last fault.
+        comes_and_goes: whether one symbol is taken out of the universe and put back all the time.
         rebuild: whether the tables are then made anew from the journal, and compared once more.
     """
 
@@ -42,6 +43,7 @@ class Order:
     repair_every_s: float = 5.0
     settled_after_s: float = 10.0
     calm_s: float = 5.0
+    comes_and_goes: bool = False
     rebuild: bool = False
 
 
@@ -52,6 +54,7 @@ class Told:
     verdict: Verdict = field(default_factory=Verdict)
     kills: Counter[str] = field(default_factory=Counter)
     stalls: int = 0
+    universe_changes: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
     repairs: int = 0

@@ -71,10 +71,11 @@ class Run:
                 process = Process(name, self._command(name), self._environment, self._order.directory / f"{name}.log")
                 self._processes[name] = held.enter_context(process)
                 self._start(name)
-            tending = held.enter_context(Tending(self._order, self.profile, self._environment, self._told))
+            tending = held.enter_context(Tending(self._order, self.profile, self._symbols, self._environment, self._told))
             self._storm_through(tending)
             tending.end()
             tending.require()
+            tending.bring_back()
             self._deepen(tending)
             self._calm(tending)
         for name, process in self._processes.items():
@@ -251,7 +252,9 @@ class Run:
             "SIMULATOR_PORT": str(simulator_port),
             "SYMBOLS": ",".join(self._symbols),
             "TIMEFRAMES": ",".join(TIMEFRAMES),
-            # Silence and lost connections are acted on in seconds, and segments are small: a short run meets what a long one does.
+            # Silence and lost connections are acted on in seconds, segments and batches are small: a short run meets what a long one does.
+            "BATCH_MAX_LINES": "100",
+            "METRICS_PORT": "0",
             "STALE_AFTER_S": "4",
             "RECONNECT_MAX_S": "2",
             "SEGMENT_MB": "1",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Sequence
 from typing import Self
 
 from chaos_order import REPAIR, Order, Told
@@ -11,18 +13,20 @@ from chaos_processes import run_command
 from pipeline.errors import WarehouseUnavailable
 from pipeline.jobs.resample import resample
 from pipeline.model.timeframe import Timeframe
-from pipeline.profile import Profile
+from pipeline.profile import Profile, read_universe
 from pipeline.store import Role, connect
 
 TIMEFRAMES = ("1s", "1m", "5m")
+_PATIENCE_S = 120.0
 
 
 class Tending:
     """Repair and resample, run after run beside the storm, as the schedules do it."""
 
-    def __init__(self, order: Order, profile: Profile, environment: dict[str, str], told: Told) -> None:
+    def __init__(self, order: Order, profile: Profile, symbols: Sequence[str], environment: dict[str, str], told: Told) -> None:
         self._order = order
         self._profile = profile
+        self._symbols = symbols
         self._environment = environment
         self._told = told
         self._ended = threading.Event()
@@ -55,6 +59,8 @@ class Tending:
         try:
             while not self._ended.wait(self._order.repair_every_s):
                 self.repair(self._deaths.pop() if self._deaths else None)
+                if self._order.comes_and_goes:
+                    self._change_universe()
                 try:
                     self.resample()
                 except WarehouseUnavailable:
@@ -72,6 +78,23 @@ class Tending:
             self._told.kills[REPAIR] += 1
         assert "unexpected" not in done.output, f"repair failed: {done.output[-2_000:]}"
         return done.output
+
+    def _change_universe(self) -> None:
+        """Every other time the last symbol goes, and then it comes back: what it missed is a gap as any other."""
+        self._told.universe_changes += 1
+        self._asked("add" if self._told.universe_changes % 2 == 0 else "remove")
+
+    def bring_back(self) -> None:
+        """Whatever became of the changes, the symbol is followed from now on."""
+        symbol = self._symbols[-1]
+        deadline = time.monotonic() + _PATIENCE_S
+        while (found := read_universe(self._profile)) is None or symbol not in found.symbols:
+            assert time.monotonic() < deadline, f"{symbol} cannot be followed again: {self._asked('add')}"
+            self._asked("add")
+
+    def _asked(self, change: str) -> str:
+        command = ["-m", "pipeline.cli", "universe", change, self._symbols[-1]]
+        return run_command(command, self._environment, self._order.directory / "universe.log").output
 
     def resample(self) -> None:
         """What the flow resample does, over the wire as it does it."""
