@@ -14,7 +14,17 @@ from pipeline.journal import Position, open_journal
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.store import Warehouse
-from pipeline.store.health import gap_totals, landing_counts, landing_offsets, load_gaps, load_streams, malformed_samples, row_counts
+from pipeline.store.health import (
+    CaptureHealth,
+    gap_totals,
+    landing_counts,
+    landing_offsets,
+    load_capture,
+    load_gaps,
+    load_streams,
+    malformed_samples,
+    row_counts,
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +32,7 @@ class Health:
     """One look at everything, at a journal time."""
 
     time: datetime
+    capture: CaptureHealth | None
     streams: pl.DataFrame
     gaps: pl.DataFrame
     gap_totals: pl.DataFrame
@@ -49,6 +60,7 @@ class HealthTopic:
         offsets = landing_offsets(warehouse)
         return Health(
             time=moment.time,
+            capture=load_capture(warehouse),
             streams=load_streams(warehouse),
             gaps=load_gaps(warehouse),
             gap_totals=gap_totals(warehouse),

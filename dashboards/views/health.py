@@ -24,6 +24,7 @@ from pipeline.store.health import JournalClock
 _STREAMS = {"open": "up", "silent": "warn", "down": "down", "stale": "warn", "connecting": "faint"}
 _CONNECTION = "connection:"
 _MUCH_BACKLOG = 50_000_000
+_MUCH_LAG_MS = 1_000.0
 _GAPS = {"open": "warn", "refilled": "up", "halt": "faint", "unrecoverable": "down"}
 _RUNS = {"COMPLETED": "up", "RUNNING": "accent", "FAILED": "down", "CRASHED": "down", "CANCELLED": "faint", "PENDING": "faint"}
 
@@ -44,8 +45,9 @@ class HealthView:
         self._tiles = html(css=TILE_CSS)
         self._streams = LiveTable(
             columns=[{"title": "Stream"}, {"title": "State"}, {"title": "Rate /s", "align": "right"},
-                     {"title": "Messages", "align": "right", "hide": "s"}, {"title": "Last message", "align": "right"},
-                     {"title": "Reconnects", "align": "right", "hide": "s"}],
+                     {"title": "Messages", "align": "right", "hide": "m"}, {"title": "Wire ms", "align": "right", "hide": "m"},
+                     {"title": "Visible ms, p50 / p99", "align": "right"}, {"title": "Repeated", "align": "right", "hide": "m"},
+                     {"title": "Last message", "align": "right", "hide": "s"}],
             label="Streams",
             empty="<b>No stream has been heard of</b>Capture tells of them once a second; start it with <code>spreadwatch up</code>.",
         )  # fmt: skip
@@ -128,7 +130,7 @@ class HealthView:
         health = self._health
         behind = sum(health.backlog.values()) if health and health.backlog else None
         open_gaps = int(health.gaps.filter(state="open").height) if health else None
-        rate = float(health.streams["rate"].sum()) if health and health.streams.height else None
+        rate = float(health.streams["rate"].sum() or 0) if health and health.streams.height else None
         silent = int(health.streams.filter(health.streams["state"] != "open").height) if health else 0
         name = escape(self._context.profile.name)
         streams = f"{silent} not open" if silent else "every stream open"
@@ -139,6 +141,8 @@ class HealthView:
             else _tile("Journal time"),
             _tile("Landing", count(clock.commit_no), _behind(clock)) if clock else _tile("Landing", NONE, "nothing landed yet"),
             _tile("Backlog", _bytes(behind), "journal not landed yet", warn=behind is not None and behind > _MUCH_BACKLOG),
+            _lag_tile(health),
+            _capture_tile(health),
             _tile("Messages", number(rate, 0), f"per second, {streams}", warn=silent > 0),
             _tile("Open gaps", NONE if open_gaps is None else str(open_gaps), _gap_note(open_gaps), warn=bool(open_gaps)),
         )
@@ -156,11 +160,13 @@ class HealthView:
                 "id": row["stream"],
                 "cells": [
                     {"t": _stream_name(row["stream"]), "c": "strong"},
-                    {"t": row["state"], "chip": _STREAMS.get(row["state"], "faint")},
+                    {"t": row["state"], "chip": _STREAMS.get(row["state"], "faint"), "title": _silence(row)},
                     number(row["rate"], 1),
                     NONE if _is_connection(row["stream"]) else count(row["messages"]),
+                    {"t": number(row["wire_p50_ms"], 0), "title": _lags(row)},
+                    {"t": _visible(row), "title": _lags(row)},
+                    {"t": NONE if row["duplicates"] is None else count(row["duplicates"]), "c": "faint"},
                     _last_heard(row, now),
-                    {"t": str(row["reconnects"]) if _is_connection(row["stream"]) else NONE, "c": "warn" if row["reconnects"] else "faint"},
                 ],
             }
             for row in streams
@@ -170,8 +176,8 @@ class HealthView:
                 "id": row["gap_id"],
                 "cells": [
                     {"t": row["symbol"], "c": "strong"},
-                    {"t": row["state"], "chip": _GAPS.get(row["state"], "faint")},
-                    count(row["missing"]),
+                    {"t": _gap_state(row), "chip": _GAPS.get(row["state"], "faint"), "title": row["detail"] or ""},
+                    count(row["missing"]) if row["missing"] else f"silent {age((row['to_time'] - row['from_time']).total_seconds())}",
                     {"t": short_time(row["from_time"], now), "title": time_text(row["from_time"])},
                     {"t": f"{row['first_missing']} to {row['last_missing']}", "c": "faint"},
                     {"t": short_time(row["resolved_at"], now), "c": "faint"},
@@ -230,6 +236,53 @@ def _last_heard(row: dict[str, Any], now: datetime) -> str:
         return NONE
     passed = age((now - time).total_seconds())
     return f"since {passed}" if _is_connection(row["stream"]) else f"{passed} ago"
+
+
+def _silence(row: dict[str, Any]) -> str:
+    return f"silent since {time_text(row['silent_since'])} UTC" if row["silent_since"] else ""
+
+
+def _visible(row: dict[str, Any]) -> str:
+    if row["visible_p50_ms"] is None:
+        return NONE
+    return f"{number(row['visible_p50_ms'], 0)} / {number(row['visible_p99_ms'], 0)}"
+
+
+def _lags(row: dict[str, Any]) -> str:
+    """Everything that is known of how late a stream is."""
+    told = [
+        f"{stage} {' / '.join(number(row[f'{stage}_{stat}_ms'], 1) for stat in ('p50', 'p99', 'max'))}"
+        for stage in ("wire", "landing", "visible")
+        if row[f"{stage}_p50_ms"] is not None
+    ]
+    return f"{', '.join(told)} ms (p50 / p99 / max of the last minute, net of the venue's clock)" if told else ""
+
+
+def _lag_tile(health: Health | None) -> str:
+    """The worst stream's."""
+    worst = health.streams.select("visible_p50_ms", "visible_p99_ms", "visible_max_ms").max().row(0) if health else (None,) * 3
+    if worst[0] is None:
+        return _tile("Visible lag", NONE, "event to what a reader sees")
+    offset = health.capture.clock_offset_ms if health and health.capture else None
+    net = "the venue's clock is not measured" if offset is None else f"venue's clock {number(offset, 1)} ms"
+    value = f"{number(worst[0], 0)} <small>ms p50</small>"
+    return _tile("Visible lag", value, f"p99 {number(worst[1], 0)}, max {number(worst[2], 0)} ms; {net}", warn=worst[1] > _MUCH_LAG_MS)
+
+
+def _capture_tile(health: Health | None) -> str:
+    capture = health.capture if health else None
+    if capture is None:
+        return _tile("Capture", NONE, "not heard of")
+    if capture.state == "blocked":
+        return _tile("Capture", "blocked", escape(capture.detail or "the journal cannot be written"), warn=True)
+    waiting = f"{_bytes(capture.buffered_bytes)} and {count(capture.waiting_frames)} frames waiting"
+    note = f"{count(capture.dropped)} messages lost, {waiting}"
+    return _tile("Capture", f"{count(capture.reconnects)} <small>reconnects</small>", note, warn=capture.dropped > 0)
+
+
+def _gap_state(row: dict[str, Any]) -> str:
+    """The ledger's word; ids that the venue does not have are no silence."""
+    return "never given" if row["state"] == "halt" and row["missing"] else str(row["state"])
 
 
 def _tile(name: str, value: str = NONE, note: str = "", *, warn: bool = False) -> str:

@@ -205,7 +205,7 @@ def _health(state: State) -> Iterator[str]:
     else:
         yield table(
             list(_STREAM_COLUMNS.values()),
-            shown.select(_STREAM_COLUMNS).iter_rows(),
+            shown.select(list(_STREAM_COLUMNS)).iter_rows(),
             empty="No stream has been seen.",
         )
     yield heading(3, "Assets", note="what the flows have made")
