@@ -12,10 +12,11 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from pipeline.capture.dialling import is_loopback, tls_context
-from pipeline.errors import MalformedMessage, RateLimited, VenueError, VenueUnavailable
+from pipeline.errors import MalformedMessage, RateLimited, RegionBlocked, VenueError, VenueUnavailable
 from pipeline.model.event import ClockOffset
 from pipeline.venues import Venue
 from pipeline.venues.admission import Admission
+from pipeline.venues.backoff import BLOCKED_S
 
 _log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ class VenueClock:
                 if isinstance(error, RateLimited):
                     self._admission.hold(time.monotonic(), error.retry_after_s)
                 pause_s = min(2 * pause_s, self._every_s)
-                await asyncio.sleep(pause_s)
+                await asyncio.sleep(max(pause_s, BLOCKED_S) if isinstance(error, RegionBlocked) else pause_s)
             else:
                 self._said_at = None
                 pause_s = self._again_s

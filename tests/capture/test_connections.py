@@ -73,15 +73,15 @@ def test_a_ban_told_over_rest_stops_connecting_too(kit, profile, tmp_path, caplo
 
     async def story():
         async with (
-            kit.scripted_venue(time_status=418, headers={"Retry-After": "2"}) as venue,
+            kit.scripted_venue(time_status=418, headers={"Retry-After": "1"}) as venue,
             kit.capturing(profile, kit.settings_for(venue, tmp_path, quotes=False)),
         ):
             await kit.until(lambda: venue.asked["/fapi/v1/time"] and venue.ever and venue.ever[0].sent > 3)
-            asked = time.monotonic()
             venue.ever[0].socket.transport.abort()
+            asked = time.monotonic()
             await kit.until(lambda: said(caplog, "waiting before connecting"))
             await kit.until(lambda: len(venue.ever) == 2)
-            assert venue.handshakes[1] - asked > 1.0
+            assert venue.handshakes[1] - asked > 0.5
 
     asyncio.run(story())
 
@@ -105,16 +105,16 @@ def test_a_refused_address_is_said_plainly_and_does_not_hammer(kit, profile, tmp
 
 def test_connecting_never_exceeds_the_limit_of_the_address(kit, profile, tmp_path, monkeypatch):
     """A venue that throws every connection out at once, on both routes."""
-    monkeypatch.setattr("pipeline.capture.process.Admission", lambda: Admission(connects=6, window_s=1.0))
+    monkeypatch.setattr("pipeline.capture.process.Admission", lambda: Admission(connects=4, window_s=0.5))
 
     async def story():
         async with kit.scripted_venue(status=500) as venue:
             async with kit.capturing(profile, kit.settings_for(venue, tmp_path, reconnect_max_s=0.001)):
-                await kit.until(lambda: len(venue.handshakes) > 15)
+                await kit.until(lambda: len(venue.handshakes) > 8)
             return venue.handshakes
 
     handshakes = asyncio.run(story())
-    assert all(later - earlier > 0.95 for earlier, later in zip(handshakes, handshakes[6:], strict=False))
+    assert all(later - earlier > 0.45 for earlier, later in zip(handshakes, handshakes[4:], strict=False))
 
 
 def test_commands_stay_below_ten_a_second(kit, profile, publish, tmp_path):
@@ -127,15 +127,15 @@ def test_commands_stay_below_ten_a_second(kit, profile, publish, tmp_path):
             kit.capturing(profile, kit.settings_for(venue, tmp_path, quotes=False)) as task,
         ):
             await kit.until(lambda: venue.sessions and len(venue.sessions[0].streams) == 200)
-            for version in range(2, 5):
+            for version in range(2, 4):
                 publish(*(f"T{version}{number:03d}USDT" for number in range(200)), version=version)
                 await asyncio.sleep(0.9)
-            await kit.until(lambda: venue.sessions[0].streams == {f"t4{number:03d}usdt@aggTrade" for number in range(200)})
+            await kit.until(lambda: venue.sessions[0].streams == {f"t3{number:03d}usdt@aggTrade" for number in range(200)})
             assert not task.done()
             return venue.ever
 
     [session] = asyncio.run(story())
-    assert len(session.times) > 10
+    assert len(session.times) > 8
     assert all(later - earlier > 0.9 for earlier, later in zip(session.times, session.times[9:], strict=False))
     assert max(len(command["params"]) for command in session.commands) <= 50
 

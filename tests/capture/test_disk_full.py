@@ -176,6 +176,7 @@ def test_what_found_no_room_is_counted_and_nothing_is_torn_or_doubled(kit, disk)
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("disk", ["limit"], indirect=True)
 def test_killed_with_9_while_full_and_started_again_while_full(kit, disk):
     profile = create_profile(disk.root, "test", Kind.SIMULATED, TradeKind.AGGREGATE, created_at="2026-01-01T00:00:00Z")
 

@@ -109,7 +109,8 @@ def test_the_clock_line_tells_the_offset_and_no_time_is_altered_by_it(kit, profi
     assert event.buffered_bytes >= 0
 
 
-def test_failing_is_said_once_and_a_good_answer_ends_it(kit, caplog):
+@pytest.mark.parametrize("status", [418, 451])
+def test_failing_is_said_once_and_a_good_answer_ends_it(kit, caplog, status):
     caplog.set_level(logging.WARNING)
 
     async def story():
@@ -123,11 +124,11 @@ def test_failing_is_said_once_and_a_good_answer_ends_it(kit, caplog):
             await kit.until(lambda: clock.offset is not None)
             first = clock.offset.at_ns
             await kit.until(lambda: clock.offset.at_ns > first)  # and it is measured again
-            venue.time_status = 418
+            venue.time_status = status
             await kit.until(lambda: len(caplog.records) == 2)
             before = venue.asked["/fapi/v1/time"]
             await asyncio.sleep(0.2)
-            assert venue.asked["/fapi/v1/time"] == before  # a ban is waited out
+            assert venue.asked["/fapi/v1/time"] == before  # a ban is waited out, a refusal is not answered with insistence
             task.cancel()
 
     asyncio.run(story())
