@@ -9,12 +9,14 @@ and somebody else's to judge: it may be right all the same.
 Nothing here looks for the end of the block. It ends with a line break, no loop below takes one for a part of what it
 reads, and no step skips a character that has not been compared.
 
-This module imports numba, so functions import it when called, not before.
+This module imports numba, so functions import it when called, not before. It is one file, because numba compiles anew
+what is in a file that has changed, and not what calls it from another.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar, cast
 
 import numpy as np
@@ -79,38 +81,75 @@ _NEEDED: Final = np.array([len(set(members) - {"X"}) for members in FORMS.values
 # --- rows of the results --------------------------------------------------------------------------
 _TRADE_LETTERS: Final = _text("sapqTmfl")
 _QUOTE_LETTERS: Final = _text("subBaAT")
-TRADE_ROWS: Final = len(_TRADE_LETTERS) + 4
-"""symbol, id, price, quantity, time, buyer is maker, first id, last id; is a market trade, is an aggregate, receive time, line."""
-QUOTE_ROWS: Final = len(_QUOTE_LETTERS) + 2
-"""symbol, id, bid, its quantity, ask, its quantity, time; receive time, line."""
-STRAY_ROWS: Final = 3
-"""line, first byte, byte behind the last."""
 
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scanned:
+    """A block's lines, sorted into the columns of three tables. Amounts are whole numbers of 1/100,000,000.
+
+    Attributes:
+        lines: of the block.
+        trades: rows are symbol, id, price, quantity, time, buyer is maker, first id, last id, is a market trade, is an
+            aggregate, receive time, line.
+        quotes: symbol, id, bid, its quantity, ask, its quantity, time, receive time, line.
+        strays: line, first byte, byte behind the last.
+        symbols: names by number.
+        depth_updates: how many order-book differences there are.
+        last: line and receive time of the last line that is no stray; -1 and -1 when there is none.
+    """
+
+    lines: int
+    trades: Int64s
+    quotes: Int64s
+    strays: Int64s
+    symbols: tuple[str, ...]
+    depth_updates: int
+    last: tuple[int, int]
+
+
+def scan(block: bytes) -> Scanned:
+    """Sort a block of whole lines, the last with its line break."""
+    lines = block.count(b"\n")
+    trades = np.empty((_TRADE_LETTERS.size + 4, lines), np.int64)
+    quotes = np.empty((_QUOTE_LETTERS.size + 2, lines), np.int64)
+    strays = np.empty((3, lines), np.int64)
+    spots = np.empty((2, MAX_SYMBOLS), np.int64)
+    values, seen, slots = np.zeros(_LETTERS, np.int64), np.full(_LETTERS, -1, np.int64), np.full(_SLOTS, -1, np.int32)
+    n_trades, n_quotes, n_strays, depth_updates, n_symbols, last_line, last_recv_ns = _scan(
+        np.frombuffer(block, np.uint8), trades, quotes, strays, spots, values, seen, slots
+    )
+    symbols = tuple(block[first : first + size].decode() for first, size in spots[:, :n_symbols].T.tolist())
+    last = last_line, last_recv_ns
+    return Scanned(lines, trades[:, :n_trades], quotes[:, :n_quotes], strays[:, :n_strays], symbols, depth_updates, last)
+
+
+# --- compiled -------------------------------------------------------------------------------------
 F = TypeVar("F", bound=Callable[..., object])
 
 
 def _compiled(function: F) -> F:
-    return cast("F", njit(cache=True, nogil=True)(function))
+    # Nothing in here allocates. Counting references to the arrays all the same would be two thirds of the time, and what
+    # says not to is an option that numba has for itself.
+    compiler: Any = njit
+    return cast("F", compiler(cache=True, nogil=True, _nrt=False)(function))
 
 
 @_compiled
-def scan(block: Bytes, trades: Int64s, quotes: Int64s, strays: Int64s, spots: Int64s) -> tuple[int, int, int, int, int, int, int]:
-    """Sort a block's lines into the columns of three tables.
+def _scan(  # noqa: PLR0917 - compiled
+    block: Bytes,
+    trades: Int64s,
+    quotes: Int64s,
+    strays: Int64s,
+    spots: Int64s,
+    values: Int64s,
+    seen: Int64s,
+    slots: NDArray[np.int32],
+) -> tuple[int, int, int, int, int, int, int]:
+    """Fill the tables from the left; how many trades, quotes, strays, differences and symbols, then line and time of `Scanned.last`.
 
-    Args:
-        block: whole lines, the last with its line break.
-        trades: `TRADE_ROWS` rows, a column for every line of the block; written from the left. So are the next two.
-        quotes: `QUOTE_ROWS` rows.
-        strays: `STRAY_ROWS` rows, in the order of the lines.
-        spots: first byte and length of the n-th symbol, `MAX_SYMBOLS` columns.
-
-    Returns:
-        How many trades, quotes, strays, order-book differences and symbols there are, then line and receive time of the
-        last line that is no stray (-1 where there is none). Amounts are whole numbers of 1/100,000,000.
+    ``spots`` are first byte and length of each symbol, ``values`` the members of a line by letter, ``seen`` the line on
+    which each was seen last, ``slots`` the hash table of symbols, empty where negative.
     """
-    values = np.zeros(_LETTERS, np.int64)
-    seen = np.full(_LETTERS, -1, np.int64)  # the line on which a member was seen last
-    slots = np.full(_SLOTS, -1, np.int32)
     n_trades, n_quotes, n_strays, n_depths, n_symbols = 0, 0, 0, 0, 0
     last_line, last_recv = -1, -1
     at, line = 0, 0

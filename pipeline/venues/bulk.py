@@ -25,27 +25,22 @@ def decode_batch(block: bytes) -> Batch:
         Every line accounted for once, exactly as ``decode`` judges it. Nothing is raised for a line
         that does not decode: it is counted, and the first few are kept as samples.
     """
-    from pipeline.venues import binance_scan as scanner  # noqa: PLC0415 - numba
+    from pipeline.venues.binance_scan import scan  # noqa: PLC0415 - numba
 
     if block and not block.endswith(b"\n"):
         block += b"\n"
-    lines = block.count(b"\n")
-    trades, quotes, strays = (np.empty((rows, lines), np.int64) for rows in (scanner.TRADE_ROWS, scanner.QUOTE_ROWS, scanner.STRAY_ROWS))
-    spots = np.empty((2, scanner.MAX_SYMBOLS), np.int64)
-    n_trades, n_quotes, n_strays, n_depths, n_symbols, last_line, last_recv_ns = scanner.scan(
-        np.frombuffer(block, np.uint8), trades, quotes, strays, spots
-    )
-    names = tuple(block[first : first + size].decode() for first, size in spots[:, :n_symbols].T.tolist())
+    found = scan(block)
     tally = Tally()
-    if n_depths:
-        tally.unused["depthUpdate"] += n_depths
-    found = _trade_columns(names, trades[:, :n_trades]), _quote_columns(names, quotes[:, :n_quotes])
-    if n_strays:
-        lines_of = ((at, block[first:end]) for at, first, end in strays[:, :n_strays].T.tolist())
-        odd_trades, odd_quotes, last = decode_each(lines_of, decode, tally)
-        found = TradeColumns.merge([found[0], odd_trades]), QuoteColumns.merge([found[1], odd_quotes])
-        last_line, last_recv_ns = max((last_line, last_recv_ns), last or (-1, -1))
-    return tally.batch(lines, None if last_line < 0 else last_recv_ns, *found)
+    if found.depth_updates:
+        tally.unused["depthUpdate"] += found.depth_updates
+    trades, quotes, last = _trade_columns(found.symbols, found.trades), _quote_columns(found.symbols, found.quotes), found.last
+    if found.strays.size:
+        strays = ((at, block[first:end]) for at, first, end in found.strays.T.tolist())
+        odd_trades, odd_quotes, odd_last = decode_each(strays, decode, tally)
+        trades, quotes = TradeColumns.merge([trades, odd_trades]), QuoteColumns.merge([quotes, odd_quotes])
+        last = max(last, odd_last or last)
+    line, recv_ns = last
+    return tally.batch(found.lines, None if line < 0 else recv_ns, trades, quotes)
 
 
 def _trade_columns(names: tuple[str, ...], rows: Int64s) -> TradeColumns:
