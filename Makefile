@@ -23,6 +23,9 @@ endif
 endif
 endif
 
+# Tests that run at a time; most of them wait for a process or a browser.
+WORKERS ?= 2
+
 .PHONY: help setup demo up test lint format bench chaos soak fuzz lock clean
 
 help: ## this list
@@ -38,7 +41,7 @@ up: setup ## run the whole platform on live Binance
 	@exec $(BIN)/spreadwatch up
 
 test: $(DEV) ## set up and run all tests
-	@exec $(BIN)/python -m pytest
+	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
 
 lint: $(DEV) ## ruff, mypy, import contracts
 	$(BIN)/ruff check .

@@ -106,3 +106,23 @@ def own_redis(need_redis: None, tmp_path: Path, request: pytest.FixtureRequest) 
     server = RedisServer(tmp_path / "redis", *getattr(request, "param", ()))
     yield server
     server.kill()
+
+
+_TOGETHER = frozenset({"dashboards", "flows", "platform", "supervisor"})
+"""Directories whose tests share a server that takes seconds to start, or need the machine for themselves: one worker runs each."""
+_LONGEST_FIRST = ("platform", "dashboards", "jobs", "supervisor", "flows", "warehouse")
+"""Begun first, so that no worker is left with a long one at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers (`-n`), tests that share something expensive stay together; the order is the same with one."""
+    here = Path(__file__).parent
+
+    def group(item: pytest.Item) -> str:
+        inside = item.path.relative_to(here)
+        return inside.parts[0] if inside.parts[0] in _TOGETHER else str(inside)
+
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
+    rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    items.sort(key=lambda item: rank.get(item.path.relative_to(here).parts[0], len(rank)))
