@@ -46,7 +46,7 @@ class HealthView:
         self._streams = LiveTable(
             columns=[{"title": "Stream"}, {"title": "State"}, {"title": "Rate /s", "align": "right"},
                      {"title": "Messages", "align": "right", "hide": "m"}, {"title": "Wire ms", "align": "right", "hide": "m"},
-                     {"title": "Visible ms, p50 / p99", "align": "right"}, {"title": "Repeated", "align": "right", "hide": "m"},
+                     {"title": "Visible ms", "align": "right"}, {"title": "Repeated", "align": "right", "hide": "m"},
                      {"title": "Last message", "align": "right", "hide": "s"}],
             label="Streams",
             empty="<b>No stream has been heard of</b>Capture tells of them once a second; start it with <code>spreadwatch up</code>.",
@@ -132,15 +132,18 @@ class HealthView:
         open_gaps = int(health.gaps.filter(state="open").height) if health else None
         rate = float(health.streams["rate"].sum() or 0) if health and health.streams.height else None
         silent = int(health.streams.filter(health.streams["state"] != "open").height) if health else 0
-        name = escape(self._context.profile.name)
+        whose = f"{word} {escape(self._context.profile.name)}, Spreadwatch {__version__}"
         streams = f"{silent} not open" if silent else "every stream open"
         tiles = (
-            _tile("Profile", f"{word} <small>{name}</small>", f"Spreadwatch {__version__}"),
-            _tile("Journal time", f"{clock.journal_time:%H:%M:%S}", f"{clock.journal_time:%Y-%m-%d} UTC")
+            _tile("Journal time", f"{clock.journal_time:%H:%M:%S}", f"{clock.journal_time:%Y-%m-%d} UTC, {whose}")
             if clock
-            else _tile("Journal time"),
-            _tile("Landing", count(clock.commit_no), _behind(clock)) if clock else _tile("Landing", NONE, "nothing landed yet"),
-            _tile("Backlog", _bytes(behind), "journal not landed yet", warn=behind is not None and behind > _MUCH_BACKLOG),
+            else _tile("Journal time", NONE, whose),
+            _tile(
+                "Backlog",
+                _bytes(behind),
+                f"{count(clock.commit_no)} {_behind(clock)}" if clock else "nothing landed yet",
+                warn=behind is not None and behind > _MUCH_BACKLOG,
+            ),
             _lag_tile(health),
             _capture_tile(health),
             _tile("Messages", number(rate, 0), f"per second, {streams}", warn=silent > 0),
@@ -179,7 +182,7 @@ class HealthView:
                     {"t": _gap_state(row), "chip": _GAPS.get(row["state"], "faint"), "title": row["detail"] or ""},
                     count(row["missing"]) if row["missing"] else f"silent {age((row['to_time'] - row['from_time']).total_seconds())}",
                     {"t": short_time(row["from_time"], now), "title": time_text(row["from_time"])},
-                    {"t": f"{row['first_missing']} to {row['last_missing']}", "c": "faint"},
+                    {"t": _ids(row), "c": "faint"},
                     {"t": short_time(row["resolved_at"], now), "c": "faint"},
                 ],
             }
@@ -283,6 +286,11 @@ def _capture_tile(health: Health | None) -> str:
 def _gap_state(row: dict[str, Any]) -> str:
     """The ledger's word; ids that the venue does not have are no silence."""
     return "never given" if row["state"] == "halt" and row["missing"] else str(row["state"])
+
+
+def _ids(row: dict[str, Any]) -> str:
+    """The missing ids; of a halt the two between which it was silent."""
+    return f"{row['first_missing']} to {row['last_missing']}" if row["missing"] else f"{row['last_missing']}, {row['first_missing']}"
 
 
 def _tile(name: str, value: str = NONE, note: str = "", *, warn: bool = False) -> str:
