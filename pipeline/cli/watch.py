@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from pipeline.cli.process import effective_settings, existing_profile, profile_option
-from pipeline.errors import UsageError, WarehouseUnavailable
+from pipeline.errors import UsageError
 from pipeline.profile import Profile
 
 if TYPE_CHECKING:
@@ -185,12 +185,13 @@ def alert_history(*, profile_name: str | None, last: int) -> None:
 
 def _ask(profile: Profile, change: Change) -> None:
     """Send a request and say what became of it; without a running warehouse it is applied by the next one."""
-    from pipeline.store import Role, open_warehouse
+    from pipeline.store import LocalWarehouse, Role, open_warehouse
     from pipeline.store.requests import load_outcome, send
 
     with open_warehouse(profile, Role.OPERATOR) as warehouse:
         request_id = send(warehouse, change, now=datetime.now(UTC))
-        if _is_running(profile):
+        # Who holds the file keeps the warehouse out: waiting for it would be waiting for oneself.
+        if not isinstance(warehouse, LocalWarehouse):
             until = time.monotonic() + _PATIENCE_S
             while time.monotonic() < until:
                 outcome = load_outcome(warehouse, request_id)
@@ -201,13 +202,3 @@ def _ask(profile: Profile, change: Change) -> None:
                     return
                 time.sleep(0.1)
     click.echo("asked; the warehouse applies it when it runs")
-
-
-def _is_running(profile: Profile) -> bool:
-    from pipeline.store.warehouse import read_endpoint
-
-    try:
-        read_endpoint(profile)
-    except WarehouseUnavailable:
-        return False
-    return True

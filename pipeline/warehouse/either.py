@@ -1,7 +1,7 @@
 """The tables of a profile whose warehouse may come and go: asked of the process while it serves, of the file when it does not.
 
-The file is held for one question or one landing only. Who held it while waiting for a venue would keep the warehouse out, which
-gives up after a while.
+The file is held for one question only, or for some seconds of landing. Who held it while waiting for a venue would keep the warehouse
+out, which gives up after a while.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ R = TypeVar("R")
 
 _PATIENCE_S = 60.0
 _LOOK_AGAIN_S = 0.25
+_HELD_S = 5.0
+_GIVES_WAY_S = 1.0
 
 
 class EitherWarehouse:
@@ -81,7 +83,8 @@ class EitherWarehouse:
         Raises:
             WarehouseBusy: when somebody holds the file and does not serve it.
         """
-        self._patiently(lambda: wait_until_landed(self._connected(), self._journal, source), self._land_everything)
+        while not self._patiently(lambda: self._wait_until_landed(source), self._land_some):
+            time.sleep(_GIVES_WAY_S)  # to a warehouse that waits for the file, and lands better than we do
 
     def _ask(self, question: Callable[[Warehouse], R]) -> R:
         def ask_the_file() -> R:
@@ -109,10 +112,19 @@ class EitherWarehouse:
             self._served = connect(self._profile, Role.WRITER)
         return self._served
 
-    def _land_everything(self) -> None:
+    def _wait_until_landed(self, source: str) -> bool:
+        wait_until_landed(self._connected(), self._journal, source)
+        return True
+
+    def _land_some(self) -> bool:
+        """Land for a few seconds; whether nothing was left."""
         with open_local(self._profile) as warehouse:
             engine = Engine(self._profile, self._settings, warehouse)
             try:
-                engine.land_everything()
+                until = time.monotonic() + _HELD_S
+                while engine.land_next():
+                    if time.monotonic() > until:
+                        return False
             finally:
                 engine.close()
+        return True

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from pipeline.cli.quality import _repaired
+from pipeline.cli.watch import _ask
 from pipeline.errors import WarehouseBusy, WarehouseUnavailable
 from pipeline.jobs import repair_gaps as repairing
 from pipeline.jobs.venue_rest import VenueRest
@@ -18,6 +19,7 @@ from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, open_profile
 from pipeline.settings import Settings
 from pipeline.store import Role, connect
+from pipeline.store.requests import AddSymbol
 from pipeline.store.warehouse import publish_endpoint
 from pipeline.venues import venue
 from pipeline.warehouse.either import EitherWarehouse
@@ -105,3 +107,26 @@ def test_the_file_is_free_while_a_repair_waits_for_the_venue(life, monkeypatch):
     (row,) = _repaired(profile, settings, None, (), 10, settled=timedelta(0))
     assert (row.state, row.fetched, row.left) == (repairing.REFILLED, 3, 0)
     assert [given["from_id"] for given in asked] == [3]
+
+
+def test_a_request_beside_a_killed_process_does_not_wait_for_it(life, monkeypatch):
+    """It held the file for ten seconds meanwhile, and so kept the process that it waited for from starting."""
+    profile, _ = life
+    publish_endpoint(profile, "127.0.0.1", 9)
+    held_for = []
+    monkeypatch.setattr("pipeline.cli.watch.time.sleep", held_for.append)
+    _ask(profile, AddSymbol("BNBUSDT"))
+    assert held_for == []
+
+
+def test_a_landing_here_gives_way_again_and_again(life, monkeypatch):
+    profile, settings = life
+    pauses = []
+    monkeypatch.setattr("pipeline.warehouse.either._HELD_S", -1.0)
+    monkeypatch.setattr("pipeline.warehouse.either._GIVES_WAY_S", 0.0)
+    monkeypatch.setattr("pipeline.warehouse.either.time.sleep", pauses.append)
+    small = settings.model_copy(update={"batch_max_lines": 2})
+    with EitherWarehouse(profile, small, open_journal(profile, settings)) as either:
+        either.land("repair")
+        assert len(pauses) >= 2
+        assert either.select("SELECT count(*) FROM ticks").item() == 4
