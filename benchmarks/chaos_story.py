@@ -32,6 +32,8 @@ _LOOK_S = 0.1
 _MOST_MORE = 3
 _AWAY_S = 2.5
 
+_KEPT = ("SPREADWATCH_JOURNAL", "SPREADWATCH_REDIS_URL")  # which journal it is, `chaos_redis.py` says
+
 
 class Run:
     """The processes of one run, and what is done to them.
@@ -244,7 +246,7 @@ class Run:
         return ["-m", "pipeline.cli", name]
 
     def _chosen_environment(self, warehouse_port: int, simulator_port: int) -> dict[str, str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("SPREADWATCH_", "PREFECT_"))}
+        kept = {name: value for name, value in os.environ.items() if name in _KEPT or not name.startswith(("SPREADWATCH_", "PREFECT_"))}
         chosen = {
             "DATA_DIR": str(self._order.directory),
             "PROFILE": PROFILE,
