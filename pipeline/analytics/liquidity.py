@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.analytics.arrays import FloatArray, as_series, logarithms, require_window, same_length
+from pipeline.analytics.arrays import BoolArray, FloatArray, as_series, logarithms, require_window, same_length
 from pipeline.analytics.correlation import log_returns
 from pipeline.analytics.rolling import mean_of_defined, runs
+from pipeline.errors import UsageError
 
 MINIMUM_WINDOW = 3
 _NO_QUOTES = "quoted spread: no quotes for these bars"
@@ -210,6 +211,36 @@ def volume_percentile(volume: ArrayLike, window: int) -> FloatArray:
             at_most += volumes[at.start - back : at.stop - back] <= current
         result[at] = np.where(np.isnan(current), np.nan, at_most / window)
     return result
+
+
+def liquid_bars(*volumes: ArrayLike, least: float, window: int = 1) -> BoolArray:
+    """Which bars have enough volume in every leg: the filter that any statistic can be put behind.
+
+    Statistics that allow for NaN (rolling ones, :func:`pipeline.analytics.screen_pairs`) take a masked series,
+    ``np.where(liquid, s, np.nan)``; the others take the bars that are left, ``s[liquid]`` of each leg. The choice looks
+    at the bar and those before it only.
+
+    Args:
+        volumes: one series of volumes for each leg, of one length, in any unit; NaN counts as no volume.
+        least: mean volume that a bar must have.
+        window: bars that the mean is taken over, the bar itself included; bars before the first count as no volume.
+
+    Raises:
+        AnalyticsError: when the legs differ in length.
+        UsageError: when no volumes are given, or the window is shorter than 1.
+    """
+    if not volumes or window < 1:
+        msg = f"{len(volumes)} legs and a window of {window} bars were given; expected at least one leg and a window of 1 or more"
+        raise UsageError(msg)
+    legs = [np.nan_to_num(as_series("volume", leg)) for leg in volumes]
+    for leg in legs[1:]:
+        same_length(legs[0], leg, ("volume of the first leg", "volume of another"))
+    enough = np.ones(legs[0].size, np.bool_)
+    for leg in legs:
+        padded = np.concatenate((np.zeros(window - 1), leg))
+        if leg.size:
+            enough &= np.lib.stride_tricks.sliding_window_view(padded, window).mean(axis=1) >= least
+    return enough
 
 
 def _positive(values: FloatArray) -> FloatArray:

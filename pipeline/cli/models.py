@@ -18,7 +18,8 @@ from pipeline.model.universe import Method, Scale
 @click.option("--lookback", type=click.IntRange(min=60), metavar="N", help="Newest complete bars; the setting lookback when left out.")
 @click.option("--method", type=click.Choice([method.value for method in Method]), default="ols", show_default=True)
 @click.option("--scale", type=click.Choice([scale.value for scale in Scale]), default="price", show_default=True)
-def fit(*, pair: str, profile_name: str | None, timeframe: str, lookback: int | None, method: str, scale: str) -> None:
+@click.option("--least-volume", type=click.FloatRange(min=0), default=0.0, help="Bars with a smaller quote volume count as missing.")
+def fit(*, pair: str, profile_name: str | None, timeframe: str, lookback: int | None, method: str, scale: str, least_volume: float) -> None:
     """Fit the hedge ratio of PAIR (Y/X), test its spread, print and keep the model."""
     import polars as pl
 
@@ -41,6 +42,7 @@ def fit(*, pair: str, profile_name: str | None, timeframe: str, lookback: int | 
             scale=Scale(scale),
             max_fill=chosen.max_fill,
             significance=chosen.adf_significance,
+            least_volume=least_volume,
         )
         if found.fit is None or found.model_id is None:
             msg = f"{pair} {timeframe}: {found.note}"

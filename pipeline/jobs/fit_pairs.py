@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
-from pipeline.analytics import Aligned, PairFit, align, fit_model
+from pipeline.analytics import Aligned, PairFit, align, fit_model, liquid_bars
 from pipeline.errors import AnalyticsError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
@@ -196,24 +196,30 @@ def fit_pair(
     scale: Scale = Scale.PRICE,
     max_fill: int = 5,
     significance: float = 0.05,
+    least_volume: float = 0.0,
 ) -> Fitted:
     """One fit on the newest complete bars, saved nowhere.
+
+    Bars with a quote volume under ``least_volume`` count as missing: their last close is carried forward like that of a silent leg.
 
     Returns:
         The fit; with ``fit`` None and the reason in ``note`` when there are too few bars or the statistics refuse them.
     """
     spec = ModelSpec(pair, timeframe, lookback, method, scale)
-    found, window = _due(spec, _Legs(warehouse, [spec], timeframe, max_fill))
+    found, window = _due(spec, _Legs(warehouse, [spec], timeframe, max_fill, least_volume))
     return found if window is None else _fitted(found, window, significance)
 
 
 class _Legs:
     """Complete bars of all legs of one timeframe, read at once; more of them where legs are silent at times."""
 
-    def __init__(self, warehouse: Warehouse, specs: Sequence[ModelSpec], timeframe: Timeframe, max_fill: int) -> None:
+    def __init__(
+        self, warehouse: Warehouse, specs: Sequence[ModelSpec], timeframe: Timeframe, max_fill: int, least_volume: float = 0.0
+    ) -> None:
         self._warehouse = warehouse
         self._timeframe = timeframe
         self._max_fill = max_fill
+        self._least_volume = least_volume
         self._symbols = sorted({leg for spec in specs for leg in (spec.pair.y, spec.pair.x)})
         # The newest interval is seldom complete, and carrying forward needs bars before the first.
         self._reach = max(spec.lookback for spec in specs) + max_fill + 3
@@ -233,12 +239,19 @@ class _Legs:
         return Aligned(both.ts[keep], both.y[keep], both.x[keep], both.y_filled[keep], both.x_filled[keep])
 
     def _load(self, count: int) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        return _closes(load_last_bars(self._warehouse, self._symbols, self._timeframe, count, complete_only=True))
+        return self._closes(load_last_bars(self._warehouse, self._symbols, self._timeframe, count, complete_only=True))
 
     def _before_common_end(self, pair: Pair) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """The bars of a pair up to where the leg that ends first does: uploaded data may have ended long before the others'."""
         legs = (pair.y, pair.x)
-        return _closes(load_common_bars(self._warehouse, legs, self._timeframe, self._reach, max_fill=self._max_fill, complete_only=True))
+        return self._closes(
+            load_common_bars(self._warehouse, legs, self._timeframe, self._reach, max_fill=self._max_fill, complete_only=True)
+        )
+
+    def _closes(self, bars: pl.DataFrame) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        if self._least_volume > 0:
+            bars = bars.filter(liquid_bars(bars["quote_volume"].cast(pl.Float64).to_numpy(), least=self._least_volume))
+        return _closes(bars)
 
     def _aligned(self, bars: dict[str, tuple[np.ndarray, np.ndarray]], pair: Pair) -> Aligned:
         nothing = (np.empty(0, np.int64), np.empty(0))

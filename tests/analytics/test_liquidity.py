@@ -7,8 +7,31 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.analytics import amihud, corwin_schultz, liquidity, quoted_spread, roll_spread, taker_imbalance, volume_percentile
-from pipeline.errors import AnalyticsError, NotFinite, TooShort
+from pipeline.analytics import (
+    amihud,
+    corwin_schultz,
+    liquid_bars,
+    liquidity,
+    quoted_spread,
+    roll_spread,
+    taker_imbalance,
+    volume_percentile,
+)
+from pipeline.errors import AnalyticsError, NotFinite, TooShort, UsageError
+
+
+def test_liquid_bars_can_be_dropped_or_masked():
+    y_volume = np.array([5.0, 0.0, 4.0, np.nan, 9.0, 9.0])
+    x_volume = np.array([5.0, 5.0, 1.0, 5.0, 5.0, 2.0])
+    assert liquid_bars(y_volume, x_volume, least=2.0).tolist() == [True, False, False, False, True, True]
+    assert liquid_bars(y_volume, least=4.0, window=2).tolist() == [False, False, False, False, True, True]
+    assert liquid_bars([], least=1.0).size == 0
+    cut = liquid_bars(y_volume[:4], x_volume[:4], least=2.0, window=3)
+    assert cut.tolist() == liquid_bars(y_volume, x_volume, least=2.0, window=3)[:4].tolist()
+    with pytest.raises(UsageError, match="at least one leg"):
+        liquid_bars(least=1.0)
+    with pytest.raises(AnalyticsError, match="same number"):
+        liquid_bars([1.0], [1.0, 2.0], least=1.0)
 
 
 def bouncing_bars(spread, n, seed):

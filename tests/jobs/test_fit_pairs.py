@@ -127,3 +127,15 @@ def test_the_ledger_tells_a_models_bars(warehouse, profile):
     (row,) = load_partitions(warehouse, asset="models").iter_rows(named=True)
     assert (row["partition"], row["complete"], row["rows"], row["revision"]) == ("ETHUSDT/BTCUSDT/1m/ols/100/price", True, 100, 0)
     assert "models" in downstream(warehouse, "bars/BTCUSDT/1m/2026-03-02")["asset"].to_list()
+
+
+def test_thin_bars_count_as_missing(warehouse):
+    resample(warehouse, (MINUTE,))
+    whole = fit_pair(warehouse, PAIR, MINUTE, lookback=100)
+    volumes = warehouse.select("SELECT CAST(quote_volume AS DOUBLE) AS v FROM bars WHERE symbol = 'ETHUSDT' AND timeframe = '1m'")["v"]
+    thin = fit_pair(warehouse, PAIR, MINUTE, lookback=100, least_volume=float(volumes.quantile(0.2)))
+    assert whole.fit is not None
+    assert thin.fit is not None
+    assert "carried forward" in thin.note
+    assert thin.model_id != whole.model_id
+    assert fit_pair(warehouse, PAIR, MINUTE, lookback=100, least_volume=1e15).fit is None
