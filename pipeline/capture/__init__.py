@@ -9,6 +9,7 @@
     dialling    opening a socket, and why it could not be opened
     intake      the hot path: journal and count
     committing  the group commit
+    alive       a sign of life while there is none
     clock       the line of every second
     venue_clock how far the venue's clock is ahead of ours
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 
+from pipeline.capture.alive import show_life
 from pipeline.capture.clock import clock_line, tick
 from pipeline.capture.committing import Committer
 from pipeline.capture.following import UniverseFollower
@@ -15,7 +16,8 @@ from pipeline.capture.intake import Intake
 from pipeline.capture.keeper import Policy
 from pipeline.capture.pool import Pool
 from pipeline.capture.venue_clock import VenueClock
-from pipeline.journal import Writer, open_journal
+from pipeline.errors import JournalError
+from pipeline.journal import Writer, open_journal, written_file
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.venues import Venue, venue
@@ -53,13 +55,17 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
                 streams += [chosen.quote_stream(symbol) for symbol in symbols]
             pool.want(streams)
 
-        return [UniverseFollower(profile, settings.symbols, follow).run()]
+        return [UniverseFollower(profile, settings.symbols, follow).run(), show_life(written_file(profile, settings, source))]
 
     writer = await asyncio.to_thread(open_journal(profile, settings).writer, source)
     try:
         await capture(writer, settings, stop, chosen, start)
     finally:
-        await asyncio.to_thread(writer.close)
+        try:
+            await asyncio.to_thread(writer.close)
+        except JournalError:
+            _log.error("messages that waited for the journal are lost", extra={"bytes": writer.buffered_bytes})  # noqa: TRY400
+            raise
         _log.info("capture stopped")
 
 

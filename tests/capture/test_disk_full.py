@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import os
 import signal
@@ -15,9 +16,12 @@ import pytest
 
 from pipeline.capture.committing import Committer
 from pipeline.capture.intake import Intake
-from pipeline.journal import START, JournalReader, JournalWriter
+from pipeline.errors import DiskFull
+from pipeline.journal import START, JournalReader, JournalWriter, written_file
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, create_profile
+from pipeline.supervisor.probes import is_healthy
+from pipeline.supervisor.spec import FileProbe
 from pipeline.venues import venue as exchange
 
 BTC = "btcusdt@aggTrade"
@@ -173,6 +177,54 @@ def test_what_found_no_room_is_counted_and_nothing_is_torn_or_doubled(kit, disk)
     assert times == sorted(times)
     assert times[0] < lost["first_ns"] < lost["last_ns"] < times[-1]
     assert "journal" not in kit.clocks_of(profile)[-1]
+
+
+def test_a_supervisor_does_not_replace_a_capture_that_waits_for_room(kit, profile, tmp_path, monkeypatch):
+    """What waits in memory would be lost with it."""
+    monkeypatch.setattr("pipeline.capture.alive._EVERY_S", 0.05)
+
+    def no_room(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def story():
+        async with kit.scripted_venue() as venue:
+            settings = kit.settings_for(venue, tmp_path, quotes=False)
+            async with kit.capturing(profile, settings):
+                await kit.until(lambda: len(kit.ids_of(profile, BTC)) > 3)
+                with monkeypatch.context() as patch:
+                    patch.setattr(os, "fdatasync", no_room)
+                    await asyncio.sleep(0.1)
+                    durable = kit.ids_of(profile, BTC)
+                    written = written_file(profile, settings, "capture")
+                    os.utime(written, (0, 0))
+                    probe = FileProbe(written, max_age_s=5.0)
+                    began, healthy = time.time(), False
+                    while not healthy and time.time() < began + 5:
+                        await asyncio.sleep(0.02)
+                        healthy = await is_healthy(probe, started_at=began)
+                    assert healthy
+                    assert kit.ids_of(profile, BTC) == durable
+                await kit.until(lambda: len(kit.ids_of(profile, BTC)) > len(durable) + 3)
+
+    asyncio.run(story())
+    ids = kit.ids_of(profile, BTC)
+    assert holes(ids) == 0
+
+
+def test_an_end_without_room_says_what_is_lost(kit, profile, tmp_path, monkeypatch, caplog):
+    def no_room(handle):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    async def story():
+        async with kit.scripted_venue() as venue, kit.capturing(profile, kit.settings_for(venue, tmp_path, quotes=False)):
+            await kit.until(lambda: len(kit.ids_of(profile, BTC)) > 3)
+            monkeypatch.setattr(os, "fdatasync", no_room)
+            await asyncio.sleep(0.1)
+
+    with pytest.raises(DiskFull, match="free disk space"):
+        asyncio.run(story())
+    [said] = [record for record in caplog.records if record.message == "messages that waited for the journal are lost"]
+    assert said.bytes > 0
 
 
 @pytest.mark.slow
