@@ -64,7 +64,7 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
         try:
             await asyncio.to_thread(writer.close)
         except JournalError:
-            _log.error("messages that waited for the journal are lost", extra={"bytes": writer.buffered_bytes})  # noqa: TRY400
+            _log.error("messages that waited for the journal are lost", extra={"bytes": writer.buffered_bytes})
             raise
         _log.info("capture stopped")
 
