@@ -73,6 +73,7 @@ class Engine:
         self._paces: dict[str, Pace] = {}
         self._catching_up = False
         self._due = dict.fromkeys(("sources", "requests", "models", "orders", "prune", "health"), 0.0)
+        venue().decode_batch(b"")  # a venue may load compiled code: now rather than when live lines wait
         publish_universe(profile, self._controls.universe)
 
     def close(self) -> None:
