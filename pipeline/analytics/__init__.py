@@ -43,7 +43,15 @@ from pipeline.analytics.liquidity import (
     volume_percentile,
 )
 from pipeline.analytics.mackinnon import CriticalValues
-from pipeline.analytics.online import OnlineCorrelation, OnlineEw, OnlineKalman, OnlineMoments, OnlineOls, OnlineZScore
+from pipeline.analytics.online import (
+    OnlineCorrelation,
+    OnlineEw,
+    OnlineKalman,
+    OnlineMoments,
+    OnlineOls,
+    OnlineZScore,
+    Snapshot,
+)
 from pipeline.analytics.ou import OrnsteinUhlenbeck, ornstein_uhlenbeck
 from pipeline.analytics.reading import read_correlation, read_half_life, read_hurst, read_r_squared, read_stationarity, read_zscore
 from pipeline.analytics.rolling_spread import RollingSpread, rolling_spread
@@ -89,6 +97,7 @@ __all__ = [
     "RollingSpread",
     "Screen",
     "Signals",
+    "Snapshot",
     "UpperCriticalValues",
     "VarianceRatio",
     "Verdict",

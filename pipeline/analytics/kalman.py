@@ -20,17 +20,23 @@ class KalmanHedge:
     Attributes:
         beta: predicted hedge ratio, from the bars before this one.
         alpha: predicted intercept, from the bars before this one.
-        innovation: ``y - beta * x - alpha``, the spread to trade on.
+        innovation: ``y - beta * x - alpha``, the spread to trade on; precise to 1e-14 of the price level.
         innovation_sd: its predicted standard deviation; ``innovation / innovation_sd`` is a z-score.
+        beta_sd: standard deviation of the predicted beta, under the two noises that were given.
+        alpha_sd: standard deviation of the predicted alpha; 0 without intercept.
     """
 
     beta: FloatArray
     alpha: FloatArray
     innovation: FloatArray
     innovation_sd: FloatArray
+    beta_sd: FloatArray
+    alpha_sd: FloatArray
 
 
-def kalman_hedge_ratio(y: ArrayLike, x: ArrayLike, *, delta: float = DELTA, observation_var: float = OBSERVATION_VAR) -> KalmanHedge:
+def kalman_hedge_ratio(
+    y: ArrayLike, x: ArrayLike, *, delta: float = DELTA, observation_var: float = OBSERVATION_VAR, intercept: bool = True
+) -> KalmanHedge:
     """Track ``y = beta * x + alpha`` with beta and alpha random walks.
 
     State ``[beta, alpha]``, transition noise ``delta / (1 - delta)`` times the identity, observation noise
@@ -38,13 +44,15 @@ def kalman_hedge_ratio(y: ArrayLike, x: ArrayLike, *, delta: float = DELTA, obse
     noises are in the units of prices squared: rescaling prices needs other values, so log prices travel better.
 
     The *predicted* state is returned: the filtered one has already seen the bar, which hides its own spread.
-    The first bars are a warm-up: beta starts at zero.
+    The first bars are a warm-up: beta starts at zero. It is no ``method`` of :func:`pipeline.analytics.hedge_ratio`: it
+    has two parameters that no default suits, and its beta belongs to a bar, not to a window; R^2 is not defined for it.
 
     Args:
         y: dependent leg, finite.
         x: hedge, finite.
         delta: how fast the state may drift, in (0, 1).
         observation_var: variance of the noise in y, above 0.
+        intercept: whether alpha drifts too; it stays 0 otherwise.
 
     Raises:
         TooShort: with fewer than 2 bars.
@@ -55,8 +63,8 @@ def kalman_hedge_ratio(y: ArrayLike, x: ArrayLike, *, delta: float = DELTA, obse
     ys, xs = finite_legs(y, x, varying=False)
     from pipeline.analytics.kernels.kalman import predicted  # noqa: PLC0415 - numba
 
-    beta, alpha, innovation, innovation_sd = predicted(ys, xs, float(delta), float(observation_var))
-    return KalmanHedge(beta, alpha, innovation, innovation_sd)
+    drift = delta / (1.0 - delta)
+    return KalmanHedge(*predicted(ys, xs, drift, drift if intercept else 0.0, float(observation_var)))
 
 
 def require_noise(delta: float, observation_var: float) -> None:

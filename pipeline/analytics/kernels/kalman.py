@@ -7,30 +7,42 @@ from numba import njit
 
 from pipeline.analytics.arrays import FloatArray
 
+STATE = 12
+"""Numbers in a state: steps; beta, alpha; their covariance (bb, ba, aa); of the last step beta, alpha, innovation, its sd, sds of both."""
+
 
 @njit(cache=True, nogil=True)
-def predicted(y: FloatArray, x: FloatArray, delta: float, observation_var: float) -> FloatArray:
-    """Predicted state, innovation and its standard deviation at each step; see :mod:`pipeline.analytics.kalman`."""
-    n = y.size
-    out = np.empty((4, n))
-    drift = delta / (1.0 - delta)
-    beta, alpha = 0.0, 0.0
-    p00, p01, p11 = 0.0, 0.0, 0.0
-    for t in range(n):
-        if t > 0:
-            p00 += drift
-            p11 += drift
-        fx = x[t]
-        to_beta = p00 * fx + p01
-        to_alpha = p01 * fx + p11
-        variance = to_beta * fx + to_alpha + observation_var
-        error = y[t] - (beta * fx + alpha)
-        out[0, t], out[1, t], out[2, t], out[3, t] = beta, alpha, error, np.sqrt(variance)
-        gain_beta = to_beta / variance
-        gain_alpha = to_alpha / variance
-        beta += gain_beta * error
-        alpha += gain_alpha * error
-        p00 -= gain_beta * to_beta
-        p01 -= gain_beta * to_alpha
-        p11 -= gain_alpha * to_alpha
+def step(state: FloatArray, y: float, x: float, drift: float, drift_alpha: float, noise: float) -> None:  # noqa: PLR0917 - compiled
+    """Predict one bar from the state, then take it in; see :mod:`pipeline.analytics.kalman`."""
+    if state[0] > 0.0:
+        state[3] += drift
+        state[5] += drift_alpha
+    state[0] += 1.0
+    to_beta = state[3] * x + state[4]
+    to_alpha = state[4] * x + state[5]
+    variance = to_beta * x + to_alpha + noise
+    error = y - (state[1] * x + state[2])
+    state[6] = state[1]
+    state[7] = state[2]
+    state[8] = error
+    state[9] = np.sqrt(variance)
+    state[10] = np.sqrt(max(state[3], 0.0))
+    state[11] = np.sqrt(max(state[5], 0.0))
+    gain_beta = to_beta / variance
+    gain_alpha = to_alpha / variance
+    state[1] += gain_beta * error
+    state[2] += gain_alpha * error
+    state[3] -= gain_beta * to_beta
+    state[4] -= gain_beta * to_alpha
+    state[5] -= gain_alpha * to_alpha
+
+
+@njit(cache=True, nogil=True)
+def predicted(y: FloatArray, x: FloatArray, drift: float, drift_alpha: float, noise: float) -> FloatArray:
+    """``(6, n)``: predicted state, innovation, its standard deviation, and those of beta and alpha, at each step."""
+    out = np.empty((6, y.size))
+    state = np.zeros(STATE)
+    for t in range(y.size):
+        step(state, y[t], x[t], drift, drift_alpha, noise)
+        out[:, t] = state[6:]
     return out

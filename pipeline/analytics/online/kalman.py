@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
 
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pipeline.analytics.arrays import finite_legs
 from pipeline.analytics.kalman import DELTA, OBSERVATION_VAR, require_noise
+from pipeline.analytics.online.snapshot import Restorable
 from pipeline.analytics.online.sums import require_value
+
+_STATE = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,23 +25,24 @@ class KalmanStep:
     alpha: float
     innovation: float
     innovation_sd: float
+    beta_sd: float
+    alpha_sd: float
 
 
-class OnlineKalman:
+class OnlineKalman(Restorable):
     """Twin of :func:`pipeline.analytics.kalman_hedge_ratio`.
 
     Raises:
         UsageError: when delta or observation_var is out of range.
     """
 
-    __slots__ = ("_alpha", "_beta", "_drift", "_last", "_noise", "_p00", "_p01", "_p11")
+    __slots__ = ("_drift", "_drift_alpha", "_noise", "_state")
 
-    def __init__(self, *, delta: float = DELTA, observation_var: float = OBSERVATION_VAR) -> None:
+    def __init__(self, *, delta: float = DELTA, observation_var: float = OBSERVATION_VAR, intercept: bool = True) -> None:
         require_noise(delta, observation_var)
-        self._drift, self._noise = delta / (1.0 - delta), observation_var
-        self._beta = self._alpha = 0.0
-        self._p00 = self._p01 = self._p11 = 0.0
-        self._last: KalmanStep | None = None
+        self._drift, self._noise = delta / (1.0 - delta), float(observation_var)
+        self._drift_alpha = self._drift if intercept else 0.0
+        self._state = [0.0] * _STATE
 
     def update(self, y: float, x: float) -> None:
         """Take in one bar of both legs.
@@ -43,21 +52,55 @@ class OnlineKalman:
         """
         require_value("y", y)
         require_value("x", x)
-        if self._last is not None:
-            self._p00 += self._drift
-            self._p11 += self._drift
-        to_beta, to_alpha = self._p00 * x + self._p01, self._p01 * x + self._p11
+        steps, beta, alpha, bb, ba, aa = self._state[:6]
+        if steps > 0.0:
+            bb += self._drift
+            aa += self._drift_alpha
+        to_beta, to_alpha = bb * x + ba, ba * x + aa
         variance = to_beta * x + to_alpha + self._noise
-        error = y - (self._beta * x + self._alpha)
-        self._last = KalmanStep(self._beta, self._alpha, error, math.sqrt(variance))
+        error = y - (beta * x + alpha)
         gain_beta, gain_alpha = to_beta / variance, to_alpha / variance
-        self._beta += gain_beta * error
-        self._alpha += gain_alpha * error
-        self._p00 -= gain_beta * to_beta
-        self._p01 -= gain_beta * to_alpha
-        self._p11 -= gain_alpha * to_alpha
+        self._state = [
+            steps + 1.0,
+            beta + gain_beta * error,
+            alpha + gain_alpha * error,
+            bb - gain_beta * to_beta,
+            ba - gain_beta * to_alpha,
+            aa - gain_alpha * to_alpha,
+            beta,
+            alpha,
+            error,
+            math.sqrt(variance),
+            math.sqrt(max(bb, 0.0)),
+            math.sqrt(max(aa, 0.0)),
+        ]
+
+    def update_many(self, y: ArrayLike, x: ArrayLike) -> None:
+        """Take in many bars: the same as :meth:`update` for each, compiled.
+
+        Raises:
+            NotFinite: when a value is NaN or infinite; none is taken in.
+            AnalyticsError: when the legs differ in length.
+        """
+        from pipeline.analytics.kernels.online import kalman  # noqa: PLC0415 - numba
+
+        ys, xs = finite_legs(y, x, 0, varying=False)
+        state = np.array(self._state)
+        kalman(state, ys, xs, self._drift, self._drift_alpha, self._noise)
+        self._state = state.tolist()
 
     @property
     def value(self) -> KalmanStep | None:
         """Prediction for the last bar, from the bars before it; None before the first."""
-        return self._last
+        return KalmanStep(*self._state[6:]) if self._state[0] else None
+
+    def _numbers(self) -> tuple[float, ...]:
+        return (self._drift, self._drift_alpha, self._noise, *self._state)
+
+    @classmethod
+    def _of(cls, numbers: tuple[float, ...]) -> Self:
+        twin = cls()
+        twin._drift, twin._drift_alpha, twin._noise, *twin._state = numbers
+        if len(twin._state) != _STATE:
+            raise ValueError
+        return twin

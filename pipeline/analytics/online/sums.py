@@ -1,10 +1,11 @@
-"""Running means and centred sums of two series, over everything so far or over a sliding window."""
+"""Running means and centred sums of two series, over a sliding window."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+from pipeline.analytics.arrays import FloatArray
 from pipeline.errors import NotFinite
 
 
@@ -71,10 +72,11 @@ class SlidingSums:
     So nothing drifts, and an outlier that has left leaves no trace.
     """
 
-    __slots__ = ("_block", "_head", "_tails", "window")
+    __slots__ = ("_block", "_head", "_previous", "_tails", "window")
 
     def __init__(self, window: int) -> None:
         self.window = window
+        self._previous: list[tuple[float, float]] = []
         self._block: list[tuple[float, float]] = []
         self._head = Sums()
         self._tails: list[Sums] = []  # [k]: of the last k pairs of the block before
@@ -82,14 +84,31 @@ class SlidingSums:
     def add(self, a: float, b: float) -> None:
         """Take in one pair; the oldest leaves when the window is full."""
         if len(self._block) == self.window:
-            tail = Sums()
-            self._tails = [tail.copy()]
-            for pair in reversed(self._block):
-                tail.add(*pair)
-                self._tails.append(tail.copy())
-            self._block, self._head = [], Sums()
+            self._turn(self._block)
         self._block.append((a, b))
         self._head.add(a, b)
+
+    def add_many(self, a: FloatArray, b: FloatArray) -> None:
+        """Take in many pairs: the same bits as one by one, at the cost of two blocks, since nothing older is remembered."""
+        held = len(self._block)
+        start = max(held + a.size - 1, 0) // self.window * self.window - held  # of the newest block, among the new pairs
+        if start + held > 0:
+            first = start - self.window
+            self._turn([*(self._block[first:] if first < 0 else []), *_pairs(a, b, max(first, 0), start)])
+        for pair in _pairs(a, b, max(start, 0), a.size):
+            self.add(*pair)
+
+    def pairs(self) -> list[tuple[float, float]]:
+        """All pairs that are remembered, from which :meth:`add_many` makes the same state again: a full block, then the current one."""
+        return [*self._previous, *self._block]
+
+    def _turn(self, full: list[tuple[float, float]]) -> None:
+        tail = Sums()
+        self._tails = [tail.copy()]
+        for pair in reversed(full):
+            tail.add(*pair)
+            self._tails.append(tail.copy())
+        self._previous, self._block, self._head = full, [], Sums()
 
     def sums(self) -> Sums | None:
         """Sums over the window; None until it is full."""
@@ -97,6 +116,10 @@ class SlidingSums:
         if missing == 0:
             return self._head
         return self._head.merged(self._tails[missing]) if self._tails else None
+
+
+def _pairs(a: FloatArray, b: FloatArray, first: int, stop: int) -> list[tuple[float, float]]:
+    return list(zip(a[first:stop].tolist(), b[first:stop].tolist(), strict=True))
 
 
 def require_value(name: str, value: float) -> None:
