@@ -31,6 +31,7 @@ _LEAST = 10
 _LOOK_S = 0.1
 _MOST_MORE = 3
 _AWAY_S = 2.5
+_REPAIRED_S = 180.0
 
 _KEPT = ("SPREADWATCH_JOURNAL", "SPREADWATCH_REDIS_URL")  # which journal it is, `chaos_redis.py` says
 
@@ -170,7 +171,7 @@ class Run:
         wait_until_answering(warehouse, self._answers[WAREHOUSE])
         self._until(self._landed, "landing of the whole journal", 60)
         tending.resample()
-        deadline = time.monotonic() + 60 + self._order.settled_after_s
+        deadline = time.monotonic() + _REPAIRED_S + self._order.settled_after_s
         while still := self._rows("SELECT * FROM gaps WHERE state = 'open'"):
             assert time.monotonic() < deadline, f"gaps stay open: {still}"
             said = tending.repair()
