@@ -9,7 +9,9 @@ import time
 from itertools import pairwise
 
 import pytest
+from pydantic import ValidationError
 
+from pipeline.settings import Settings
 from pipeline.venues.admission import Admission
 
 BTC = "btcusdt@aggTrade"
@@ -138,6 +140,17 @@ def test_commands_stay_below_ten_a_second(kit, profile, publish, tmp_path):
     assert len(session.times) > 8
     assert all(later - earlier > 0.9 for earlier, later in zip(session.times, session.times[9:], strict=False))
     assert max(len(command["params"]) for command in session.commands) <= 50
+
+
+@pytest.mark.parametrize("text", ["4:30", "24:00", "04:60", "04:30:00", "soon", ""])
+def test_a_time_of_rotation_is_a_time_of_day(text):
+    with pytest.raises(ValidationError):
+        Settings(rotate_at=text)
+
+
+def test_a_life_that_the_venue_would_end_is_refused():
+    with pytest.raises(ValidationError):
+        Settings(connection_hours=24)
 
 
 def test_the_time_of_rotation_and_the_place_reach_every_connection(kit, profile, tmp_path, monkeypatch):
