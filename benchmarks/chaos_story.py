@@ -78,7 +78,8 @@ class Run:
             self._storm_through(tending)
             tending.end()
             tending.require()
-            tending.bring_back()
+            if self._order.comes_and_goes:
+                tending.bring_back()
             self._deepen(tending)
             self._calm(tending)
         for name, process in self._processes.items():

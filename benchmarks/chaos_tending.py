@@ -13,7 +13,7 @@ from chaos_processes import run_command
 from pipeline.errors import WarehouseUnavailable
 from pipeline.jobs.resample import resample
 from pipeline.model.timeframe import Timeframe
-from pipeline.profile import Profile, read_universe
+from pipeline.profile import Profile
 from pipeline.store import Role, connect
 
 TIMEFRAMES = ("1s", "1m", "5m")
@@ -85,12 +85,11 @@ class Tending:
         self._asked("add" if self._told.universe_changes % 2 == 0 else "remove")
 
     def bring_back(self) -> None:
-        """Whatever became of the changes, the symbol is followed from now on."""
-        symbol = self._symbols[-1]
+        """Whatever became of the changes, the symbol is followed from now on: requests are applied in their order."""
         deadline = time.monotonic() + _PATIENCE_S
-        while (found := read_universe(self._profile)) is None or symbol not in found.symbols:
-            assert time.monotonic() < deadline, f"{symbol} cannot be followed again: {self._asked('add')}"
-            self._asked("add")
+        while "done" not in (said := self._asked("add")):
+            assert time.monotonic() < deadline, f"{self._symbols[-1]} cannot be followed again: {said}"
+            time.sleep(1)
 
     def _asked(self, change: str) -> str:
         command = ["-m", "pipeline.cli", "universe", change, self._symbols[-1]]
