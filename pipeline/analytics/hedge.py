@@ -183,7 +183,7 @@ def rolling_hedge_ratio(
         from pipeline.analytics.kernels.line_errors import rolling_ols_errors  # noqa: PLC0415 - numba
         from pipeline.analytics.kernels.moments import rolling_lines  # noqa: PLC0415 - numba
 
-        beta, alpha, r_squared = np.ascontiguousarray(rolling_lines(ys, xs, window, method == "tls", intercept).T)
+        beta, alpha, r_squared = rolling_lines(ys, xs, window, method == "tls", intercept)
         known = rolling_ols_errors(ys, xs, window, beta, intercept) if errors else (None, None)
         return RollingHedge(beta, alpha, r_squared, *known)
     beta, alpha, r_squared, beta_se, alpha_se = np.full((5, ys.size), np.nan)

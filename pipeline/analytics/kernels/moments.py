@@ -12,12 +12,12 @@ tls_slope = njit(cache=True, nogil=True, error_model="numpy")(_tls_slope)
 
 
 @njit(cache=True, nogil=True)
-def _enter(sums: FloatArray, count: int, x: float, y: float) -> None:
-    """Welford's step: ``sums`` (mean of x, mean of y, Sxx, Syy, Sxy) after the ``count``-th value."""
+def _enter(sums: FloatArray, share: float, x: float, y: float) -> None:
+    """Welford's step: ``sums`` (mean of x, mean of y, Sxx, Syy, Sxy) with one value more, which is ``share`` of them all."""
     dx = x - sums[0]
     dy = y - sums[1]
-    sums[0] += dx / count
-    sums[1] += dy / count
+    sums[0] += dx * share
+    sums[1] += dy * share
     ey = y - sums[1]
     sums[2] += dx * (x - sums[0])
     sums[3] += dy * ey
@@ -25,14 +25,15 @@ def _enter(sums: FloatArray, count: int, x: float, y: float) -> None:
 
 
 @njit(cache=True, nogil=True)
-def _merge(out: FloatArray, head: FloatArray, tail: FloatArray, n_head: int, n_tail: int) -> None:
-    """The sums of two sets together: Chan, Golub and LeVeque, The American Statistician 37 (1983)."""
-    share = n_tail / (n_head + n_tail)
+def _merge(out: FloatArray, head: FloatArray, tail: FloatArray, share: float, weight: float) -> None:
+    """The sums of two sets together: Chan, Golub and LeVeque, The American Statistician 37 (1983).
+
+    The tail is ``share`` of both; ``weight`` is its share times the size of the head.
+    """
     gx = tail[0] - head[0]
     gy = tail[1] - head[1]
     out[0] = head[0] + gx * share
     out[1] = head[1] + gy * share
-    weight = n_head * share
     out[2] = head[2] + tail[2] + gx * gx * weight
     out[3] = head[3] + tail[3] + gy * gy * weight
     out[4] = head[4] + tail[4] + gx * gy * weight
@@ -71,12 +72,13 @@ def rolling_lines(y: FloatArray, x: FloatArray, window: int, perpendicular: bool
     at t uses nothing after t. Each block is summed about its first value, so the level costs no precision.
 
     Returns:
-        ``(n, 3)``: beta, alpha, R squared. NaN before the first full window and where a window has no line.
+        ``(3, n)``: beta, alpha, R squared. NaN before the first full window and where a window has no line.
     """
     n = y.size
-    out = np.full((n, 3), np.nan)
+    out = np.full((3, n), np.nan)
     sums = np.empty(5)
-    tails = np.zeros((window + 1, 5))  # tails[k]: of the last k values of the block before
+    shares = 1.0 / np.arange(1, window + 1)
+    tails, next_tails = np.zeros((window + 1, 5)), np.zeros((window + 1, 5))  # tails[k]: of the last k values of the block before
     for start in range(0, n, window):
         stop = min(start + window, n)
         x0 = x[start]
@@ -84,17 +86,19 @@ def rolling_lines(y: FloatArray, x: FloatArray, window: int, perpendicular: bool
         if start > 0:  # the tails move over to this block's origin
             tails[:, 0] += x[start - window] - x0
             tails[:, 1] += y[start - window] - y0
-        head = np.zeros(5)
-        for t in range(start, stop):
-            count = t - start + 1
-            _enter(head, count, x[t] - x0, y[t] - y0)
-            if count == window:
-                _line(out[t], head, x0, y0, window, perpendicular, intercept)
+        head, tail = np.zeros(5), np.zeros(5)
+        # From both ends at once: neither waits for the other, so the processor works on both.
+        for k in range(stop - start):
+            t = start + k
+            _enter(head, shares[k], x[t] - x0, y[t] - y0)
+            _enter(tail, shares[k], x[stop - 1 - k] - x0, y[stop - 1 - k] - y0)
+            next_tails[k + 1] = tail
+            if k + 1 == window:
+                _line(out[:, t], head, x0, y0, window, perpendicular, intercept)
             elif start > 0:
-                _merge(sums, head, tails[window - count], count, window - count)
-                _line(out[t], sums, x0, y0, window, perpendicular, intercept)
-        tail = np.zeros(5)
-        for k in range(1, stop - start + 1):
-            _enter(tail, k, x[stop - k] - x0, y[stop - k] - y0)
-            tails[k] = tail
+                left = window - k - 1
+                share = left * shares[window - 1]
+                _merge(sums, head, tails[left], share, share * (k + 1))
+                _line(out[:, t], sums, x0, y0, window, perpendicular, intercept)
+        tails, next_tails = next_tails, tails
     return out
