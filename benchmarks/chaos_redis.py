@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ class Redis:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._program = shutil.which("redis-server") or "redis-server"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self._port: int = probe.getsockname()[1]
@@ -35,7 +37,8 @@ class Redis:
     def _started(self) -> subprocess.Popen[bytes]:
         where = ("--port", str(self._port), "--dir", str(self._directory), "--save", "")
         with (self._directory / "redis.log").open("ab") as log:
-            return subprocess.Popen(["redis-server", *where, "--appendonly", "yes", "--appendfsync", "always"], stdout=log, stderr=log)
+            durable = ("--appendonly", "yes", "--appendfsync", "always")
+            return subprocess.Popen([self._program, *where, *durable], stdout=log, stderr=log)
 
     def _die_again_and_again(self) -> None:
         while not self._ended.wait(_LIVES_S):

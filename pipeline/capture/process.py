@@ -17,7 +17,7 @@ from pipeline.capture.keeper import Policy
 from pipeline.capture.pool import Pool
 from pipeline.capture.venue_clock import VenueClock
 from pipeline.errors import JournalError
-from pipeline.journal import Writer, open_journal, written_file
+from pipeline.journal import Writer, journal_answers, open_journal, written_file
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.venues import Venue, venue
@@ -57,6 +57,8 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
 
         return [UniverseFollower(profile, settings.symbols, follow).run(), show_life(written_file(profile, settings, source))]
 
+    if not await journal_answers(profile, settings, stop):
+        return
     writer = await asyncio.to_thread(open_journal(profile, settings).writer, source)
     try:
         await capture(writer, settings, stop, chosen, start)

@@ -22,6 +22,7 @@ from pipeline.journal.position import START, Position
 from pipeline.journal.reader import JournalReader, sources
 from pipeline.journal.recording import merge_numbered, merge_recordings, read_recording
 from pipeline.journal.segment import Segment
+from pipeline.journal.waiting import journal_answers
 from pipeline.journal.writer import JournalWriter
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "Writer",
     "durable",
     "find_recordings",
+    "journal_answers",
     "merge_numbered",
     "merge_recordings",
     "open_journal",

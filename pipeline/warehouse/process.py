@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping
 
 from pipeline.errors import JournalUnavailable, WarehouseBusy
+from pipeline.journal import journal_answers
 from pipeline.notify import Channel, configured_channels
 from pipeline.profile import Profile
 from pipeline.settings import Settings
@@ -60,6 +61,8 @@ async def _serve(profile: Profile, settings: Settings, warehouse: LocalWarehouse
         webhook_secret=settings.webhook_secret.get_secret_value() if settings.webhook_secret else None,
         alert_callback=settings.alert_callback,
     )
+    if not await journal_answers(profile, settings, stop):
+        return
     engine = await asyncio.to_thread(Engine, profile, settings, warehouse, tuple(channels))
     host, port = settings.host, settings.warehouse_port
     endpoint = publish_endpoint(profile, host, port)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import time
 import pytest
 
 from pipeline.errors import DiskFull, JournalError, JournalUnavailable, SettingsError, WriterFenced
-from pipeline.journal import START, FileJournal, Position, open_journal, written_file
+from pipeline.journal import START, FileJournal, Position, journal_answers, open_journal, written_file
 from pipeline.journal.moving import begin_files, move_to_files, move_to_redis
 from pipeline.journal.naming import load_name
 from pipeline.journal.redis_streams import Durability, RedisJournal, RedisWriter, Server
@@ -226,6 +227,25 @@ def test_a_writer_opened_after_a_loss_goes_on_behind_what_was_landed(own, own_re
             assert other.commit() > landed
         assert own.numbers(landed) == [4]
         writer._queue.clear()
+
+
+def test_a_process_that_starts_while_it_is_away_waits(profile, own_redis):
+    _, redis = both(own_redis)
+    open_journal(profile, redis).writer("capture").close()
+
+    async def begin(stop_after_s=None):
+        stop = asyncio.Event()
+        if stop_after_s is not None:
+            asyncio.get_running_loop().call_later(stop_after_s, stop.set)
+        return await journal_answers(profile, redis, stop)
+
+    assert asyncio.run(begin())
+    own_redis.kill()
+    assert not asyncio.run(begin(0.1))
+    back = threading.Timer(0.3, own_redis.start)
+    back.start()
+    assert asyncio.run(begin())
+    back.join()
 
 
 def test_an_emptied_server_is_refused(own):
