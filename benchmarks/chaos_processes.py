@@ -119,7 +119,7 @@ class Outcome:
 
 
 def run_command(
-    command: Sequence[str], environment: Mapping[str, str], log: Path, *, kill_after_s: float | None = None, timeout_s: float = 300.0
+    command: Sequence[str], environment: Mapping[str, str], log: Path, *, kill_after_s: float | None = None, timeout_s: float = 600.0
 ) -> Outcome:
     """Run a command to its end, or kill it with -9 on the way.
 
