@@ -172,8 +172,15 @@ class LandingStore:
 
     def add_quotes(self, rows: pa.Table, *, maybe_known: bool) -> int:
         """Append quotes; with ``maybe_known`` those whose update id is there already are left out. Returns rows added."""
-        condition = " WHERE NOT EXISTS (SELECT 1 FROM quotes_recent q WHERE q.symbol = landing.symbol AND q.update_id = landing.update_id)"
-        return self._insert("INSERT INTO quotes_recent BY NAME SELECT *", rows, condition=condition if maybe_known else "")
+        if not rows.num_rows:
+            return 0
+        if not maybe_known:
+            return self._insert("INSERT INTO quotes_recent BY NAME SELECT *", rows)
+        span = pc.min_max(rows["update_id"]).as_py()  # between them is little of the table
+        condition = """ WHERE NOT EXISTS (
+            SELECT 1 FROM quotes_recent q
+            WHERE q.symbol = landing.symbol AND q.update_id = landing.update_id AND q.update_id BETWEEN $min AND $max)"""
+        return self._insert("INSERT INTO quotes_recent BY NAME SELECT *", rows, span, condition=condition)
 
     def unknown_quotes(self, rows: pa.Table) -> pa.Table:
         """Those of the quotes whose update id is neither in the database nor in the archive."""

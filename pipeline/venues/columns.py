@@ -15,6 +15,7 @@ from pipeline.model.fixed import text_of, units
 
 Int64s = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+_FEW = 2**15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +57,16 @@ class _Columns:
     def symbol(self) -> list[str]:
         """The symbol of every row."""
         return self.symbols.texts()
+
+    def by_symbol(self) -> Iterator[tuple[str, Int64s]]:
+        """Each symbol that has rows, with their positions in order."""
+        codes, names = self.symbols.codes, self.symbols.names
+        # Sixteen bits are sorted without comparing; a look through all rows for each symbol of an exchange takes far longer.
+        order = np.argsort(codes.astype(np.int16) if len(names) <= _FEW else codes, kind="stable")
+        ends = np.cumsum(np.bincount(codes, minlength=len(names))).tolist()
+        for name, start, end in zip(names, [0, *ends], ends, strict=False):
+            if start < end:
+                yield name, order[start:end]
 
     def take(self, rows: Int64s | Bools) -> Self:
         """The rows at the given positions, in that order, or those for which a mask is True."""

@@ -206,11 +206,9 @@ class Lander:
         if not len(trades):
             return trades
         new = np.zeros(len(trades), np.bool_)
-        for code, symbol in enumerate(trades.symbols.names):
-            rows = np.flatnonzero(trades.symbols.codes == code)
-            if rows.size:
-                coverage = self._ledger.gaps.coverage.setdefault(symbol, Coverage())
-                new[rows[_uncovered(trades.trade_id[rows], coverage)]] = True
+        for symbol, rows in trades.by_symbol():
+            coverage = self._ledger.gaps.coverage.setdefault(symbol, Coverage())
+            new[rows[_uncovered(trades.trade_id[rows], coverage)]] = True
         counts["trades"] = int(np.count_nonzero(new))
         counts["duplicate_trades"] = len(trades) - counts["trades"]
         if counts["duplicate_trades"]:
@@ -222,11 +220,9 @@ class Lander:
         """Note the ids of new trades as landed."""
         changes: list[GapChange] = []
         changed: dict[str, Coverage] = {}
-        for code, symbol in enumerate(trades.symbols.names):
-            ids = trades.trade_id[trades.symbols.codes == code]
-            if ids.size:
-                changes += self._ledger.gaps.land(symbol, ids)
-                changed[symbol] = self._ledger.gaps.coverage[symbol]
+        for symbol, rows in trades.by_symbol():
+            changes += self._ledger.gaps.land(symbol, trades.trade_id[rows])
+            changed[symbol] = self._ledger.gaps.coverage[symbol]
         if changed:
             self._store.set_coverage(changed)
         return changes
@@ -344,21 +340,14 @@ class Lander:
     def _add_quotes(self, quotes: QuoteColumns, counts: Counter[str]) -> None:
         if not len(quotes):
             return
-        last = self._ledger.last_quotes
-        # Update ids of a symbol only grow, so what lies above the highest landed one is new without a look.
-        floors = np.array([last.get(name, -1) for name in quotes.symbols.names], np.int64)[quotes.symbols.codes]
-        rising = _rising(quotes, floors)
-        table = quote_rows(quotes)
-        self._thaw(("quotes",), quotes.symbols.codes[rising], quotes.symbols.names, quotes.event_time_ms[rising])
-        added = self._store.add_quotes(table.filter(pa.array(rising)), maybe_known=False)
-        if not rising.all():
-            added += self._add_older_quotes(_without_repeats(table.filter(pa.array(~rising))))
+        rising = _rising(quotes, self._ledger.last_quotes)
+        new = quotes if rising.all() else quotes.take(rising)
+        self._thaw(("quotes",), new.symbols.codes, new.symbols.names, new.event_time_ms)
+        added = self._store.add_quotes(quote_rows(new), maybe_known=False)
+        if new is not quotes:
+            added += self._add_older_quotes(_without_repeats(quote_rows(quotes.take(~rising))))
         counts["quotes"] = added
         counts["duplicate_quotes"] = len(quotes) - added
-        for code, name in enumerate(quotes.symbols.names):
-            ids = quotes.update_id[quotes.symbols.codes == code]
-            if ids.size:
-                last[name] = max(last.get(name, -1), int(ids.max()))
 
     def _add_older_quotes(self, table: pa.Table) -> int:
         """Quotes that may be known already, in the database or in the archive."""
@@ -409,14 +398,17 @@ def _possible(event_time_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
     return (event_time_ms >= 0) & (event_time_ms < _LATEST_MS)
 
 
-def _rising(quotes: QuoteColumns, floors: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Rows whose update id is above the floor and above every earlier one of the same symbol in the batch."""
-    rising = quotes.update_id > floors
-    for code in range(len(quotes.symbols.names)):
-        rows = np.flatnonzero(quotes.symbols.codes == code)
-        if rows.size > 1:
-            ids = quotes.update_id[rows]
-            rising[rows[1:]] &= ids[1:] > np.maximum.accumulate(ids)[:-1]
+def _rising(quotes: QuoteColumns, last: dict[str, int]) -> NDArray[np.bool_]:
+    """Rows whose update id is above every earlier one of the same symbol, ``last`` included, which is brought up to date.
+
+    Update ids of a symbol only grow, so these are new without a look.
+    """
+    rising = np.zeros(len(quotes), np.bool_)
+    for symbol, rows in quotes.by_symbol():
+        ids = quotes.update_id[rows]
+        highest = np.maximum.accumulate(np.concatenate([[last.get(symbol, -1)], ids]))
+        rising[rows] = ids > highest[:-1]
+        last[symbol] = int(highest[-1])
     return rising
 
 
