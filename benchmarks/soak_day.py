@@ -53,7 +53,12 @@ class Watched:
 
     name: str
     process: subprocess.Popen[bytes]
+    errors: Path
     samples: list[tuple[float, float]] = field(default_factory=list)
+
+    def last_words(self) -> str:
+        """The end of what it has written to its standard error."""
+        return self.errors.read_text(errors="replace")[-600:]
 
     def sample(self, share: float) -> None:
         """Note the memory at this share of the run."""
@@ -187,6 +192,9 @@ def _watch(watched: Sequence[Watched], until: Watched, segments: Segments, rotat
         share = min(1.0, (time.monotonic() - began) / 60 / minutes)
         for one in watched:
             one.sample(share)
+            if one.process.poll() not in {None, 0} and until.process.poll() is None:
+                msg = f"{one.name} has ended with {one.process.returncode}; it said: {one.last_words()}"
+                raise SystemExit(msg)
         segments.look(compressed=True)
         rotated.look(compressed=False)
         if share * 20 >= told:
@@ -243,7 +251,7 @@ class Opened:
         self._processes.enter_context(_ended(process))
         self._processes.callback(out.close)
         self._processes.callback(errors.close)
-        return Watched(name, process)
+        return Watched(name, process, self._logs / f"{name}.errors")
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -19,6 +20,8 @@ from pipeline.simulator.universe import Instrument
 _log = logging.getLogger(__name__)
 
 _MOST_DECIMALS = 8
+_AMOUNT = re.compile(r"[0-9]{1,10}(?:\.[0-9]{1,8})?")
+_TOO_LARGE = 1 << 63
 _INDEXED_TRADES = 10_000_000  # about a gigabyte; a longer recording is replayed whole, REST knows its beginning
 
 
@@ -112,7 +115,7 @@ def scan(lines: Iterable[tuple[int, bytes]]) -> Recorded:
         frames += 1
         try:
             data = _decode(raw).data if raw.startswith(b'{"stream"') else _decode_bare(raw)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             broken += 1
             continue
         if isinstance(data, list):  # one message for all symbols, such as !markPrice@arr
@@ -127,10 +130,9 @@ def scan(lines: Iterable[tuple[int, bytes]]) -> Recorded:
 
 def _note(one: _Found, data: _Data, recv_ns: int, *, full: bool) -> int:
     """Take one message into the index; 1 when a trade was added."""
-    if data.e == "bookTicker":
-        price, qty = str(data.b), data.B
-    else:
-        price, qty = str(data.p), data.q
+    price, qty = (data.b, data.B) if data.e == "bookTicker" else (data.p, data.q)
+    if not isinstance(price, str) or not _usable(data, price, qty):
+        return 0
     one.price_decimals = max(one.price_decimals, _decimals(price))
     one.qty_decimals = max(one.qty_decimals, _decimals(qty))
     if full or data.e == "bookTicker" or data.X != "MARKET":
@@ -141,6 +143,13 @@ def _note(one: _Found, data: _Data, recv_ns: int, *, full: bool) -> int:
     else:
         one.raw.add(data.t, data, data.t, data.t, recv_ns)
     return 1
+
+
+def _usable(data: _Data, price: str, qty: str) -> bool:
+    """Whether numbers are such as a venue sends: others are played as they are, but nothing can be counted with them."""
+    ids = (data.t, data.f, data.T, *(value for value in (data.a, data.l) if isinstance(value, int)))
+    amounts = _AMOUNT.fullmatch(price) is not None and _AMOUNT.fullmatch(qty) is not None
+    return amounts and min(ids) >= 0 and max(ids) < _TOO_LARGE
 
 
 def _tape(symbol: str, one: _Found) -> _Tape:

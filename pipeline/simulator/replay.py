@@ -147,14 +147,14 @@ class Replay:
 def _take_apart(raw: bytes) -> Iterator[tuple[str, bytes, bytes]]:
     """Stream name, bare and combined form of a recorded line; nothing for a line that no stream could have sent."""
     if raw.startswith(_WRAPPED):
-        end = raw.index(b'"', len(_WRAPPED))
+        end = raw.find(b'"', len(_WRAPPED))
         inner = raw.find(_INNER, end)
-        if inner > 0:
-            yield raw[len(_WRAPPED) : end].decode(), raw[inner + len(_INNER) : -1], raw
+        if 0 < end < inner:
+            yield raw[len(_WRAPPED) : end].decode(errors="replace"), raw[inner + len(_INNER) : -1], raw
         return
     try:
         bare = _decode_bare(raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return
     if bare.e in {"aggTrade", "trade", "bookTicker"} and bare.s:
         stream = f"{bare.s.lower()}@{bare.e}"

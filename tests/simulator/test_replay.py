@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import importlib
 import json
 import math
 import time
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +15,8 @@ from websockets.asyncio.client import connect
 from pipeline.errors import RecordingError, UsageError
 from pipeline.simulator import SimulatorConfig
 from pipeline.simulator.frames import REPLAY_END
+from pipeline.simulator.recorded import RecordedHistory, scan
+from pipeline.simulator.replay import _take_apart
 
 SYMBOLS = ("sushiusdt", "akrousdt", "keepusdt", "ctkusdt")
 
@@ -277,6 +281,19 @@ def test_a_recording_that_holds_nothing_is_named(running, tmp_path, content):
 
     with pytest.raises(RecordingError, match=r"some\.jnl"):
         asyncio.run(story())
+
+
+def test_messages_that_no_venue_sends_are_no_reason_to_end(monkeypatch, tmp_path, market_data):
+    monkeypatch.syspath_prepend(Path(__file__).parents[2] / "benchmarks")
+    mutate = importlib.import_module("fuzz_mutate")
+    mutator = mutate.Mutator(mutate.corpus(market_data, each=20), seed=5)
+    messages = [raw for _ in range(6_000) if (raw := mutator.message().strip())[:1] in (b"{", b"[") and b"\n" not in raw]
+    found = scan((number, raw) for number, raw in enumerate(messages, 1))
+    assert found.frames == len(messages)
+    history = RecordedHistory(found, lambda: 10**18, lambda: 0)
+    for symbol in found.tapes:
+        history.newest(symbol, 10**15, 5)
+    assert sum(len(list(_take_apart(raw))) for raw in messages) > 500
 
 
 @pytest.mark.parametrize("options", [{"speed": 0.0}, {"speed": -1.0}, {"speed": math.nan}, {"speed": 2.0, "shift_to_now": True}])
