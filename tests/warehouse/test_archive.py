@@ -138,7 +138,7 @@ def test_a_gap_whose_ends_are_archived_has_their_times(lab, make_lab, trade):
     for one in (lab, never):
         one.land([trade("BTCUSDT", number, T0 + 3_000 + number) for number in range(3, 9)], "repair")
     same(lab, never)
-    assert lab.rows("SELECT state FROM gaps") == [("refilled",)]
+    assert lab.rows("SELECT state FROM gaps WHERE state <> 'halt'") == [("refilled",)]
 
 
 def test_a_crash_while_a_day_comes_back_changes_nothing(lab, make_lab, trade):
