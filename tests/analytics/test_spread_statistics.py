@@ -140,6 +140,7 @@ def test_johansen_equals_the_spatial_econometrics_toolbox():
     np.testing.assert_allclose(result.trace_critical[0], [169.0618, 175.1584, 187.1891])
     np.testing.assert_allclose(result.max_eig_critical[0], [52.5858, 55.7302, 62.1741])
     assert result.rank() == 3  # 110.33 against 107.34, then 70.80 against 79.34
+    assert result.rank(by="max_eig") == 2  # 56.15 against 49.59, then 39.53 against 43.42
 
 
 def test_johansen_finds_the_planted_relation():
@@ -166,6 +167,8 @@ def test_johansen_refusals():
         johansen(walk, det_order=2)
     with pytest.raises(UsageError, match="critical values"):
         johansen(walk).rank(0.2)
+    with pytest.raises(UsageError, match="trace or max_eig"):
+        johansen(walk).rank(by="eigenvalue")
 
 
 # --- false-discovery rate ------------------------------------------------------------------------
