@@ -264,6 +264,13 @@ def test_the_scanner_and_the_structures_have_the_same_members(structure: type[ms
     assert {field.encode_name for field in msgspec.structs.fields(structure)} == {*scanner.FORMS[form], "st"}
 
 
+@given(st.lists(st.sampled_from(["BTCUSDT", "AUSDT", "ETHUSDT"]), max_size=30))
+def test_rows_by_symbol(symbols: list[str]):
+    trades = decode_batch(b"".join(HEADS[0] + AGG.replace(b"BTCUSDT", symbol.encode()) + b"\n" for symbol in symbols)).trades
+    found = {symbol: rows.tolist() for symbol, rows in trades.by_symbol()}
+    assert found == {name: [at for at, symbol in enumerate(symbols) if symbol == name] for name in symbols}
+
+
 def test_samples_are_bounded():
     batch = agree(b"5 nonsense " + b"x" * 1_000 + b"\n" + b"bad\n" * 40)
     assert batch.malformed == 41
