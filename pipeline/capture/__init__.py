@@ -6,6 +6,7 @@
     pool        streams spread over connections
     keeper      one place in the pool: connect, replace, reconnect for ever
     link        one connection: receive loop, and what its session (pure, in venues) says
+    remembering what the venue counts, over restarts
     dialling    opening a socket, and why it could not be opened
     intake      the hot path: journal and count
     committing  the group commit

@@ -15,6 +15,7 @@ from pipeline.capture.following import UniverseFollower
 from pipeline.capture.intake import Intake
 from pipeline.capture.keeper import Policy
 from pipeline.capture.pool import Pool
+from pipeline.capture.remembering import recalled, remember
 from pipeline.capture.venue_clock import VenueClock
 from pipeline.errors import JournalError
 from pipeline.journal import Writer, journal_answers, open_journal, written_file
@@ -47,6 +48,8 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
         JournalError: when another process writes the source, the journal cannot be opened, or the last lines cannot be written.
     """
     chosen = exchange or venue()
+    attempts = profile.run / f"connects-{source}.json"
+    admission = await asyncio.to_thread(recalled, attempts)
 
     def start(pool: Pool, _intake: Intake) -> Iterable[Coroutine[Any, Any, None]]:
         def follow(symbols: tuple[str, ...]) -> None:
@@ -55,13 +58,17 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
                 streams += [chosen.quote_stream(symbol) for symbol in symbols]
             pool.want(streams)
 
-        return [UniverseFollower(profile, settings.symbols, follow).run(), show_life(written_file(profile, settings, source))]
+        return [
+            UniverseFollower(profile, settings.symbols, follow).run(),
+            show_life(written_file(profile, settings, source)),
+            remember(admission, attempts),
+        ]
 
     if not await journal_answers(profile, settings, stop):
         return
     writer = await asyncio.to_thread(open_journal(profile, settings).writer, source)
     try:
-        await capture(writer, settings, stop, chosen, start)
+        await capture(writer, settings, stop, chosen, start, admission=admission)
     finally:
         try:
             await asyncio.to_thread(writer.close)
@@ -71,24 +78,25 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
         _log.info("capture stopped")
 
 
-async def capture(writer: Writer, settings: Settings, stop: asyncio.Event, exchange: Venue, start: Start) -> None:
+async def capture(
+    writer: Writer, settings: Settings, stop: asyncio.Event, exchange: Venue, start: Start, *, admission: Admission | None = None
+) -> None:
     """Capture into an open journal source until ``stop`` is set; what came last is then still to be committed.
 
     Raises:
         SettingsError: when a stream needs a route that has no address.
     """
     try:
-        await _capture(writer, settings, stop, exchange, start)
+        await _capture(writer, settings, stop, exchange, start, admission=admission or Admission())
     except BaseExceptionGroup as group:
         raise group.exceptions[0] from group
 
 
-async def _capture(writer: Writer, settings: Settings, stop: asyncio.Event, exchange: Venue, start: Start) -> None:
+async def _capture(writer: Writer, settings: Settings, stop: asyncio.Event, exchange: Venue, start: Start, *, admission: Admission) -> None:
     intake = Intake(writer, exchange)
     committer = Committer(writer, intake, settings.fsync_ms / 1_000)
     rotate_at_s = None if settings.rotate_at is None else time_of_day_s(settings.rotate_at)
     policy = Policy(settings.reconnect_max_s, settings.stale_after_s, settings.connection_hours * 3_600, rotate_at_s)
-    admission = Admission()
     venue_clock = VenueClock(settings.rest_url, exchange, admission=admission)
     urls = {"market": settings.ws_market_url + "/stream", "public": settings.ws_public_url + "/stream"}
 

@@ -11,6 +11,7 @@ from itertools import pairwise
 import pytest
 from pydantic import ValidationError
 
+from pipeline.capture.remembering import recalled
 from pipeline.settings import Settings
 from pipeline.venues.admission import Admission
 
@@ -107,7 +108,7 @@ def test_a_refused_address_is_said_plainly_and_does_not_hammer(kit, profile, tmp
 
 def test_connecting_never_exceeds_the_limit_of_the_address(kit, profile, tmp_path, monkeypatch):
     """A venue that throws every connection out at once, on both routes."""
-    monkeypatch.setattr("pipeline.capture.process.Admission", lambda: Admission(connects=4, window_s=0.5))
+    monkeypatch.setattr("pipeline.capture.remembering.Admission", lambda: Admission(connects=4, window_s=0.5))
 
     async def story():
         async with kit.scripted_venue(status=500) as venue:
@@ -117,6 +118,34 @@ def test_connecting_never_exceeds_the_limit_of_the_address(kit, profile, tmp_pat
 
     handshakes = asyncio.run(story())
     assert all(later - earlier > 0.45 for earlier, later in zip(handshakes, handshakes[4:], strict=False))
+
+
+def test_a_ban_and_the_attempts_outlive_a_restart(kit, profile, tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.capture.remembering._EVERY_S", 0.02)
+    attempts = profile.run / "connects-capture.json"
+
+    async def story():
+        async with kit.scripted_venue(status=418, headers={"Retry-After": "2"}) as venue:
+            settings = kit.settings_for(venue, tmp_path, quotes=False)
+            async with kit.capturing(profile, settings):
+                await kit.until(lambda: attempts.exists() and json.loads(attempts.read_text())["held_s"] > 1)
+            venue.status = None
+            async with kit.capturing(profile, settings):
+                await asyncio.sleep(0.3)
+                assert len(venue.handshakes) == 1
+                await kit.until(lambda: venue.ever and venue.ever[0].sent > 3)
+                await kit.until(lambda: len(json.loads(attempts.read_text())["ages"]) == 2)
+            assert venue.handshakes[1] - venue.handshakes[0] >= 2.0
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"at":"x","ages":[],"held_s":0}', '{"at":0,"ages":3,"held_s":0}'])
+def test_a_damaged_memory_is_as_good_as_none(tmp_path, caplog, content):
+    path = tmp_path / "connects.json"
+    path.write_text(content)
+    assert recalled(path).wait_s(time.monotonic()) == 0
+    assert said(caplog, "attempts to connect are not remembered")
 
 
 def test_commands_stay_below_ten_a_second(kit, profile, publish, tmp_path):

@@ -39,3 +39,29 @@ def test_a_wish_to_be_left_alone_is_kept_and_never_shortened():
     assert (admission.wait_s(6.0), admission.held_s(6.0)) == (119.0, 119.0)
     assert connect(admission, 7.0) == 125.0
     assert admission.held_s(125.0) == 0.0
+
+
+@given(st.lists(st.floats(0, 60), max_size=20), st.floats(0, 100))
+def test_the_next_process_knows_what_the_one_before_did(pauses: list[float], away_s: float):
+    first = Admission(connects=5, window_s=60.0)
+    now, made = 0.0, []
+    for pause in pauses:
+        now = connect(first, now + pause)
+        made.append(now)
+    first.hold(now, 30.0)
+    ages, held_s = first.memory(now)
+    second = Admission(connects=5, window_s=60.0)
+    later = 1_000.0  # its time begins elsewhere
+    second.recall([age + away_s for age in ages], held_s - away_s, later)
+    assert abs(second.held_s(later) - max(0.0, 30.0 - away_s)) < 1e-6
+    for _ in range(6):
+        later = connect(second, later)
+        made.append(later - 1_000.0 + now + away_s)
+    assert all(after - before >= 60.0 - 1e-6 for before, after in zip(made, made[5:], strict=False))
+
+
+def test_what_cannot_be_true_is_not_recalled():
+    admission = Admission(connects=2)
+    admission.recall([-5.0, 1e9], 1e12, 0.0)
+    assert admission.wait_s(0.0) == 0.0
+    assert admission.memory(0.0) == ([], 0.0)
