@@ -141,6 +141,26 @@ def test_a_gap_whose_ends_are_archived_has_their_times(lab, make_lab, trade):
     assert lab.rows("SELECT state FROM gaps WHERE state <> 'halt'") == [("refilled",)]
 
 
+@pytest.mark.parametrize("lost", [False, True])
+def test_a_halt_that_begins_in_the_archive(lab, make_lab, trade, lost):
+    never = make_lab()
+    for one in (lab, never):
+        one.land([trade("BTCUSDT", 1, T0 + 5), trade("BTCUSDT", 2, T0 + 2_000)])
+        if one is lab:
+            archive(lab, *everything(DAYS[0]))
+            if lost:
+                next(lab.profile.archive.glob("ticks/symbol=BTCUSDT/day=2026-03-02/*")).unlink()
+        one.restart()  # nothing is remembered
+        one.land([trade("BTCUSDT", 3, T0 + 2 * DAY_MS)])
+    found = lab.rows("SELECT first_missing, last_missing, epoch_ms(from_time) FROM gaps")
+    if lost:  # nobody knows when it began, and landing goes on
+        assert found == []
+        assert lab.rows("SELECT trade_id FROM ticks_recent") == [(3,)]
+    else:
+        assert found == [(3, 2, T0 + 2_000)]
+        same(lab, never)
+
+
 def test_a_crash_while_a_day_comes_back_changes_nothing(lab, make_lab, trade):
     never = make_lab()
     late = trade("BTCUSDT", 500, T0 + 1_000, "97.25")
