@@ -407,8 +407,10 @@ def both(server, **changes):
 def test_redis_without_a_url_or_the_client(profile):
     with pytest.raises(SettingsError, match='journal = "redis" needs redis_url'):
         open_journal(profile, Settings(journal="redis"))
-    with pytest.raises(SettingsError, match="redis_url cannot be used"):
-        open_journal(profile, Settings(journal="redis", redis_url="http://nowhere"))
+    for url in ("http://nowhere", "redis://me:sec:ret/x@host:6379", "redis://host:secret"):
+        with pytest.raises(SettingsError, match="redis_url cannot be used") as refused:
+            open_journal(profile, Settings(journal="redis", redis_url=url))
+        assert "secret" not in str(refused.value)
     script = (
         "import sys; sys.modules['redis'] = None\n"
         "from pathlib import Path; from pipeline.journal import open_journal; from pipeline.profile import load_profile\n"

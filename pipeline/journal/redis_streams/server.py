@@ -61,12 +61,15 @@ class Server:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        parts = urlsplit(url)
-        self.where = parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
         try:
+            parts = urlsplit(url)
+            self.where = parts.path if parts.scheme == "unix" else f"{parts.hostname or 'localhost'}:{parts.port or 6379}"
             redis.ConnectionPool.from_url(url)
-        except ValueError as error:
-            msg = f"redis_url cannot be used ({error}); expected redis://[user:password@]host:port/number, rediss:// or unix://"
+        except ValueError:  # whose text can tell a part of the password
+            msg = (
+                "redis_url cannot be used; expected redis://[user:password@]host:port/number, rediss:// or unix://, "
+                "with special characters of the password written as %40 and the like"
+            )
             raise SettingsError(msg) from None
 
     def connect(self) -> Any:
