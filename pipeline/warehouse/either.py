@@ -82,6 +82,7 @@ class EitherWarehouse:
 
         Raises:
             WarehouseBusy: when somebody holds the file and does not serve it.
+            WarehouseUnavailable: when the process that serves it lands nothing.
         """
         while not self._patiently(lambda: self._wait_until_landed(source), self._land_some):
             time.sleep(_GIVES_WAY_S)  # to a warehouse that waits for the file, and lands better than we do
@@ -98,12 +99,16 @@ class EitherWarehouse:
         while True:
             try:
                 return served()
-            except WarehouseUnavailable:
+            except WarehouseUnavailable as error:
+                # One that has answered before and lands nothing now says more than that the file is taken.
+                silent = error if self._served is not None else None
                 self.close()
             try:
                 return held()
             except WarehouseBusy:
                 if time.monotonic() > deadline:
+                    if silent is not None:
+                        raise silent from None
                     raise
             time.sleep(_LOOK_AGAIN_S)
 
