@@ -23,7 +23,11 @@ _log = logging.getLogger(__name__)
 _EVERY_S = 180.0
 _AGAIN_S = 30.0
 """After a failure, doubling up to ``_EVERY_S``."""
+_SOON_S = 15.0
+"""After the first measurement, which is made while everything starts at once."""
 _SAMPLES = 5
+_PAUSE_S = 0.03
+"""Between samples, so that one busy moment does not spoil them all."""
 _TIMEOUT_S = 3.0
 _LOOK_S = 1.0
 _STEPPED_NS = 20_000_000
@@ -49,6 +53,7 @@ class VenueClock:
     async def run(self) -> None:
         """Measure for ever, until cancelled."""
         pause_s = self._again_s
+        measured = False
         while True:
             if (held_s := self._admission.held_s(time.monotonic())) > 0:  # a ban is for the whole address
                 await asyncio.sleep(held_s)
@@ -64,10 +69,11 @@ class VenueClock:
             else:
                 self._said_at = None
                 pause_s = self._again_s
-                await self._until_due()
+                await self._until_due(self._every_s if measured else min(_SOON_S, self._every_s))
+                measured = True
 
-    async def _until_due(self) -> None:
-        due = time.monotonic() + self._every_s
+    async def _until_due(self, seconds: float) -> None:
+        due = time.monotonic() + seconds
         lead_ns = _lead_ns()
         while time.monotonic() < due and abs(_lead_ns() - lead_ns) < _STEPPED_NS:  # noqa: ASYNC110 -- the clocks are looked at
             await asyncio.sleep(min(_LOOK_S, self._every_s))
@@ -93,7 +99,9 @@ def measure(rest_url: str, venue: Venue, *, samples: int = _SAMPLES) -> ClockOff
     path = target.path.rstrip("/") + request.path
     best: ClockOffset | None = None
     with contextlib.closing(_connection(target)) as connection:
-        for _ in range(samples):
+        for number in range(samples):
+            if number:
+                time.sleep(_PAUSE_S)
             try:
                 found = _sample(connection, path, venue)
             except (OSError, http.client.HTTPException) as error:
