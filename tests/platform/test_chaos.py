@@ -11,7 +11,7 @@ import pytest
 from pipeline.store import open_local
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-ONE = "(symbol, trade_id) = (SELECT min((symbol, trade_id)) FROM ticks WHERE trade_id % 3 = 0)"
+ONE = "(symbol, trade_id) IN (SELECT (symbol, trade_id) FROM ticks ORDER BY symbol, trade_id LIMIT 1 OFFSET 3)"
 BAR = "(symbol, ts) = (SELECT min((symbol, ts)) FROM bars_1s)"
 TAMPERED = {
     "ticks of": f"UPDATE ticks_recent SET price = price + 0.00000001 WHERE {ONE}",
