@@ -48,7 +48,7 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event, *, sour
         JournalError: when another process writes the source, the journal cannot be opened, or the last lines cannot be written.
     """
     chosen = exchange or venue()
-    attempts = profile.run / f"connects-{source}.json"
+    attempts = profile.path / f"connects-{source}.json"
     admission = await asyncio.to_thread(recalled, attempts)
 
     def start(pool: Pool, _intake: Intake) -> Iterable[Coroutine[Any, Any, None]]:

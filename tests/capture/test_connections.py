@@ -122,7 +122,7 @@ def test_connecting_never_exceeds_the_limit_of_the_address(kit, profile, tmp_pat
 
 def test_a_ban_and_the_attempts_outlive_a_restart(kit, profile, tmp_path, monkeypatch):
     monkeypatch.setattr("pipeline.capture.remembering._EVERY_S", 0.02)
-    attempts = profile.run / "connects-capture.json"
+    attempts = profile.path / "connects-capture.json"
 
     async def story():
         async with kit.scripted_venue(status=418, headers={"Retry-After": "2"}) as venue:
