@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from pipeline.errors import AnalyticsError, Constant, NotFinite, TooShort
 
+LARGEST, SMALLEST = 1e150, 1e-140
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
@@ -37,24 +38,25 @@ def require_length(name: str, n: int, minimum: int) -> None:
 
 
 def require_finite(name: str, series: FloatArray) -> None:
-    """Check that no value is NaN or infinite.
+    """Check that no value is NaN, infinite, or so large (1e150) that its square is.
 
     Raises:
         NotFinite: with the count of such values and the position of the first.
     """
-    bad = np.flatnonzero(~np.isfinite(series))
+    bad = np.flatnonzero(~(np.abs(series) < LARGEST))
     if bad.size:
-        msg = f"{name} has {bad.size} values that are NaN or infinite, the first at position {bad[0]}; drop or fill those bars"
+        what = f"{bad.size} values that are NaN, infinite or beyond {LARGEST:g}, the first at position {bad[0]}"
+        msg = f"{name} has {what}; drop or fill those bars"
         raise NotFinite(msg)
 
 
 def require_varying(name: str, series: FloatArray) -> None:
-    """Check that the values are not all equal.
+    """Check that the values are not all equal, nor so near each other (1e-140) that squares of their differences vanish.
 
     Raises:
         Constant: when they are.
     """
-    if series.max() == series.min():
+    if not series.max() - series.min() > SMALLEST:
         msg = f"{name} is constant ({series[0]:g} throughout); the statistic needs variation; use a longer window"
         raise Constant(msg)
 

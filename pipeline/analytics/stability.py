@@ -33,10 +33,10 @@ class BetaStability:
     Attributes:
         null: null hypothesis of the test.
         beta: of the whole window.
-        rolling_sd: standard deviation of the rolling beta, ddof = 1.
-        relative_sd: ``rolling_sd / |beta|``: 0.05 means that rehedging moves the hedge by some 5 %.
+        rolling_sd: standard deviation of the rolling beta, ddof = 1; NaN where a leg stands still in all windows but one.
+        relative_sd: ``rolling_sd / |beta|``: 0.05 means that rehedging moves the hedge by some 5 %. NaN when beta is 0.
         share_outside: share of the rolling betas whose own 95 % interval does not hold the whole window's beta.
-            Around 0.05 for a stable line with independent residuals; more with residuals that revert slowly.
+            Around 0.05 for a stable line with independent residuals; more when residuals revert slowly. NaN without any.
         statistic: of the test: the largest sum of residuals up to a bar, over ``sd sqrt(n)``.
         p_value: of the test, by Kolmogorov's distribution.
         critical_values: of the test.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from pipeline.analytics.arrays import FloatArray
@@ -36,11 +38,15 @@ def median_slope(y: FloatArray, x: FloatArray) -> float:
 def slope_interval(y: FloatArray, x: FloatArray) -> tuple[float, float]:
     """The two slopes that enclose the true one with 95 % confidence, whatever the distribution of the noise.
 
-    Equal to ``low_slope`` and ``high_slope`` of scipy's ``theilslopes``. Source: Sen (1968), equation 2.6.
+    Equal to ``low_slope`` and ``high_slope`` of scipy's ``theilslopes``; NaN, as there, where so many values of both legs are
+    equal that the variance of Kendall's statistic comes out negative. Source: Sen (1968), equation 2.6.
     """
     total, n = _slopes(x), y.size
     ties = sum(float(np.sum(k * (k - 1) * (2 * k + 5))) for k in (np.unique(leg, return_counts=True)[1] for leg in (x, y)))
-    reach = _NORMAL * np.sqrt((n * (n - 1) * (2 * n + 5) - ties) / 18.0)
+    variance = (n * (n - 1) * (2 * n + 5) - ties) / 18.0
+    if variance < 0.0:
+        return math.nan, math.nan
+    reach = _NORMAL * math.sqrt(variance)
     low, high = int(np.round((total - reach) / 2)) - 1, int(np.round((total + reach) / 2))
     ends = slopes_at(y, x, (max(low, 0), min(high, total - 1)))
     return ends[0], ends[1]

@@ -103,7 +103,7 @@ def variance_ratio(
         short *= n / (n - 1)
         long *= n * lags / (lags * (n - lags + 1) * (1.0 - lags / n))
     ratio = long / short
-    wide = _spread_of(apart, lags, robust=robust, overlap=overlap)
+    wide = _spread_of(apart / math.sqrt(float(apart @ apart) / n), lags, robust=robust, overlap=overlap)
     if not wide > 0.0:
         msg = (
             f"s changes so seldom that no two changes are within {lags} bars; the robust variance ratio is not defined; use a longer window"
@@ -114,14 +114,13 @@ def variance_ratio(
 
 
 def _spread_of(apart: FloatArray, lags: int, *, robust: bool, overlap: bool) -> float:
-    """Asymptotic variance of ``sqrt(n) (ratio - 1)``."""
+    """Asymptotic variance of ``sqrt(n) (ratio - 1)``, from the changes in units of their own size."""
     if not overlap:
         return 2.0 * (lags - 1)
     if not robust:
         return 2.0 * (2 * lags - 1) * (lags - 1) / (3.0 * lags)
     squares = apart * apart
-    whole = float(squares.sum()) ** 2
     total = 0.0
     for k in range(1, lags):
-        total += 4.0 * (1.0 - k / lags) ** 2 * apart.size * float(squares[k:] @ squares[:-k]) / whole
+        total += 4.0 * (1.0 - k / lags) ** 2 * float(squares[k:] @ squares[:-k]) / apart.size
     return total
