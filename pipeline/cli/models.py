@@ -53,6 +53,7 @@ def fit(*, pair: str, profile_name: str | None, timeframe: str, lookback: int | 
     rows = [
         ("pair", f"{pair} {timeframe}, {model.n} bars, {found.window_start:%Y-%m-%d %H:%M:%S} to {found.window_end:%Y-%m-%d %H:%M:%S} UTC"),
         ("hedge ratio", f"beta {model.beta:.8g}, alpha {model.alpha:.8g} ({model.method}, {model.scale})"),
+        ("standard errors", _errors(model.beta_se, model.alpha_se)),
         ("R squared", f"{model.r_squared:.6f}"),
         ("spread", f"mean {model.spread_mean:.8g}, sd {model.spread_sd:.8g}"),
         ("Engle-Granger", _test(model.eg_stat, model.eg_p, model.eg_lag)),
@@ -136,6 +137,12 @@ def screen(
     with pl.Config(tbl_rows=1_000, tbl_cols=20, tbl_width_chars=200, tbl_hide_column_data_types=True, tbl_hide_dataframe_shape=True):
         click.echo(str(shown))
     click.echo(f"{shown.height} of {found.height} ordered pairs shown; q is the Benjamini-Hochberg q-value over all of them; {note}")
+
+
+def _errors(beta: float | None, alpha: float | None) -> str:
+    if beta is None or alpha is None:
+        return "none for this method on these bars"
+    return f"beta {beta:.3g}, alpha {alpha:.3g} (too small where the spread reverts slowly)"
 
 
 def _test(statistic: float | None, p_value: float | None, lag: int | None) -> str:
