@@ -7,9 +7,11 @@ import math
 import re
 from collections.abc import Collection
 
+from pipeline.alerts.acts import utc
 from pipeline.alerts.metric import Metric, TargetKind, limits
-from pipeline.alerts.rule import EVERYTHING, Condition, Rule, number
+from pipeline.alerts.rule import EVERYTHING, PIPELINE, Condition, Rule, number
 from pipeline.errors import RuleError
+from pipeline.model.flow import FLOWS
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 
@@ -17,6 +19,9 @@ _RULE_ID = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _LONGEST_FOR_S = 86_400.0
 _LONGEST_WINDOW = 10_000
 _LONGEST_NOTE = 2_000
+_LABEL = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+_LONGEST_LABEL = 200
+_MOST_LABELS = 20
 
 
 def validate(
@@ -26,6 +31,8 @@ def validate(
     known_symbols: Collection[str],
     known_pairs: Collection[Pair],
     timeframes: Collection[Timeframe],
+    channels: Collection[str] | None = None,
+    now_us: int = 0,
 ) -> None:
     """Accept a rule, or say in one line why not.
 
@@ -35,14 +42,19 @@ def validate(
         known_symbols: symbols of the universe.
         known_pairs: pairs of the universe.
         timeframes: configured bar lengths.
+        channels: names of the configured channels; None when they are not known here.
+        now_us: journal time, in microseconds since the epoch, before which a rule must not expire.
 
     Raises:
-        RuleError: when a field cannot be used, the target or timeframe is not configured, the band or the recovery
+        RuleError: when a field cannot be used, the target, timeframe or a channel is not configured, the band or the recovery
             threshold is inverted, or the rule could never fire or never recover.
     """
     _check_fields(rule)
+    _check_tags(rule, channels)
     _check_target(rule, known_symbols, known_pairs)
+    _check_evaluation(rule)
     _check_timeframe(rule, timeframes)
+    _check_expiry(rule, now_us)
     _check_order(rule)
     _check_reach(rule, zscore_window)
 
@@ -65,9 +77,10 @@ def _check_fields(rule: Rule) -> None:
         if value is not None and not math.isfinite(value):
             msg = f"{field} = {value} cannot be used; expected a finite number"
             raise RuleError(msg)
-    if not 0 <= rule.for_s <= _LONGEST_FOR_S:
-        msg = f"for_s = {rule.for_s} cannot be used; expected 0 to {_LONGEST_FOR_S:.0f} seconds"
-        raise RuleError(msg)
+    for field, value in (("for_s", rule.for_s), ("keep_firing_for_s", rule.keep_firing_for_s)):
+        if not 0 <= value <= _LONGEST_FOR_S:
+            msg = f"{field} = {value} cannot be used; expected 0 to {_LONGEST_FOR_S:.0f} seconds"
+            raise RuleError(msg)
     if rule.window is not None and not rule.facts.windowed:
         msg = f"{rule.facts.label} takes no window of a rule's own; leave window out"
         raise RuleError(msg)
@@ -76,29 +89,75 @@ def _check_fields(rule: Rule) -> None:
         raise RuleError(msg)
 
 
-def _check_target(rule: Rule, known_symbols: Collection[str], known_pairs: Collection[Pair]) -> None:
-    kind = rule.facts.kind
-    known = set(known_symbols) if kind is TargetKind.SYMBOL else {str(pair) for pair in known_pairs}
-    if rule.target == EVERYTHING or rule.target in known:
-        return
-    other = {str(pair) for pair in known_pairs} if kind is TargetKind.SYMBOL else set(known_symbols)
-    if rule.target in other:
-        msg = f"{rule.facts.label} belongs to a {kind}, and {rule.target} is none; choose a {kind} or another metric"
+def _check_tags(rule: Rule, channels: Collection[str] | None) -> None:
+    for channel in rule.channels if channels is not None else ():
+        if channel not in (channels or ()):
+            known = ", ".join(sorted(channels or ()))
+            msg = f"channel {channel!r} is not configured; {f'choose from {known}' if known else 'none is: see the settings of alerts'}"
+            raise RuleError(msg)
+    if len(set(rule.channels)) < len(rule.channels):
+        msg = f"channels {', '.join(rule.channels)} name one twice; name each once"
         raise RuleError(msg)
-    near = difflib.get_close_matches(rule.target, sorted(known), n=1)
-    hint = f"did you mean {near[0]}?" if near else f"add it to the universe first, or use {EVERYTHING} for every {kind}"
-    msg = f"{kind} {rule.target!r} is not configured; {hint}"
+    if len(rule.labels) > _MOST_LABELS:
+        msg = f"the rule has {len(rule.labels)} labels; {_MOST_LABELS} at most"
+        raise RuleError(msg)
+    for name, text in rule.labels:
+        if _LABEL.fullmatch(name) is None:
+            msg = f"label {name[:80]!r} cannot be used; expected a letter or underscore, then letters, digits or underscores"
+            raise RuleError(msg)
+        if len(text) > _LONGEST_LABEL or not text.isprintable():
+            msg = f"label {name} = {text[:80]!r} cannot be used; expected one line of at most {_LONGEST_LABEL} characters"
+            raise RuleError(msg)
+
+
+def _check_target(rule: Rule, known_symbols: Collection[str], known_pairs: Collection[Pair]) -> None:
+    names = {
+        TargetKind.SYMBOL: set(known_symbols),
+        TargetKind.PAIR: {str(pair) for pair in known_pairs},
+        TargetKind.PIPELINE: {PIPELINE, *FLOWS} if rule.metric is Metric.FLOW_FAILURES else {PIPELINE},
+    }
+    kind, target = rule.kind, rule.target
+    if target in names[kind] or (target == EVERYTHING and kind is not TargetKind.PIPELINE):
+        return
+    if any(target in names[other] for other in names if other is not kind):
+        msg = f"{rule.facts.label} belongs to a {kind}, and {target} is none; choose a {kind} or another metric"
+        raise RuleError(msg)
+    near = difflib.get_close_matches(target, sorted(names[kind]), n=1)
+    if near:
+        hint = f"did you mean {near[0]}?"
+    elif kind is TargetKind.PIPELINE:
+        hint = f"choose {PIPELINE} or a flow: {', '.join(FLOWS)}"
+    else:
+        hint = f"add it to the universe first, or use {EVERYTHING} for every {kind}"
+    msg = f"{kind} {target!r} is not configured; {hint}"
     raise RuleError(msg)
+
+
+def _check_evaluation(rule: Rule) -> None:
+    if rule.on_bar_close and not rule.facts.barred:
+        msg = f"{rule.facts.label} is no property of a bar; evaluate it on every_update or once"
+        raise RuleError(msg)
+
+
+def _check_expiry(rule: Rule, now_us: int) -> None:
+    if rule.expires_at_us is None:
+        return
+    if rule.expires_at_us <= now_us:
+        msg = f"the rule expires at {utc(rule.expires_at_us)}, which is past; choose a later time or leave expires_at_us out"
+        raise RuleError(msg)
+    if now_us and rule.expires_at_us - now_us <= rule.for_us:
+        msg = f"the rule expires at {utc(rule.expires_at_us)}, before it can have held for {number(rule.for_s)} s; choose a later time"
+        raise RuleError(msg)
 
 
 def _check_timeframe(rule: Rule, timeframes: Collection[Timeframe]) -> None:
     names = ", ".join(str(timeframe) for timeframe in sorted(timeframes))
-    if not rule.facts.timed:
+    if not rule.facts.timed and not rule.on_bar_close:
         if rule.timeframe is not None:
             msg = f"{rule.facts.label} has no timeframe; leave timeframe out"
             raise RuleError(msg)
     elif rule.timeframe is None:
-        msg = f"{rule.facts.label} needs a timeframe; choose one of {names}"
+        msg = f"{rule.facts.label} {'' if rule.facts.timed else 'on bar close '}needs a timeframe; choose one of {names}"
         raise RuleError(msg)
     elif rule.timeframe not in timeframes:
         msg = f"timeframe {rule.timeframe} is not configured; choose one of {names} or add it to the setting timeframes"

@@ -8,7 +8,8 @@ from enum import StrEnum
 from typing import ClassVar
 
 from pipeline.alerts.metric import Metric
-from pipeline.alerts.record import Record
+from pipeline.alerts.reading import Reading
+from pipeline.alerts.record import Labels, Names, Record
 from pipeline.alerts.rule import Rule, Severity, number
 from pipeline.model.timeframe import Timeframe
 
@@ -19,7 +20,14 @@ class Phase(StrEnum):
     NORMAL = "normal"
     PENDING = "pending"
     FIRING = "firing"
+    RECOVERING = "recovering"
     NODATA = "nodata"
+    ERROR = "error"
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the metric has no value."""
+        return self in (Phase.NODATA, Phase.ERROR)
 
 
 class EventKind(StrEnum):
@@ -31,22 +39,38 @@ class EventKind(StrEnum):
     """The condition stopped holding before the rule fired."""
     FIRING = "firing"
     """The rule fires."""
+    RECOVERING = "recovering"
+    """What fires has recovered, and must stay so for a while before it is over."""
+    RELAPSED = "relapsed"
+    """It has not stayed so: it fires on."""
     RESOLVED = "resolved"
     """What fired is over."""
     NODATA = "nodata"
     """The metric has no value any more."""
+    ERROR = "error"
+    """The metric cannot be computed from the data that is there."""
     RESTORED = "restored"
-    """The metric has a value again, and an alert that fired before still does."""
+    """The metric has a value again; an alert that fired before still does, or recovers."""
+    REMINDED = "reminded"
+    """What people were not told, or asked to be told again, still stands: a snooze is over, active hours begin."""
     ACKNOWLEDGED = "acknowledged"
     """Somebody has taken note of a firing alert."""
+    SNOOZED = "snoozed"
+    """Somebody wants to hear nothing of it until a time."""
+    UNSNOOZED = "unsnoozed"
+    """Somebody ended a snooze."""
+    MUTED = "muted"
+    """Somebody wants to hear nothing of it until it is unmuted."""
+    UNMUTED = "unmuted"
+    """Somebody ended that."""
 
     @property
     def notifies(self) -> bool:
-        """Whether people are told; the other kinds are history only."""
+        """Whether people may be told of it; the other kinds are history only. `AlertEvent.notifies` says whether they are."""
         return self in _TOLD
 
 
-_TOLD = frozenset({EventKind.FIRING, EventKind.RESOLVED, EventKind.NODATA, EventKind.RESTORED})
+_TOLD = frozenset({EventKind.FIRING, EventKind.RESOLVED, EventKind.NODATA, EventKind.ERROR, EventKind.RESTORED, EventKind.REMINDED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +93,14 @@ class AlertEvent(Record):
         severity: the rule's severity at that moment.
         active_since_us: when the alert began to fire, None when it does not.
         text: the event in one line, for people.
+        notifies: whether people are told; other events are history only.
+        reason: why there is no value (which leg is silent and since when), or what somebody did; empty otherwise.
+        model_id: the model under which the value was computed, None when no model was needed.
+        first_bar_us: open time of the oldest bar that the value was computed from, None when it needed none.
+        last_bar_us: open time of the newest one.
+        channels: names of the channels that are told; empty means all that are configured.
+        labels: the rule's labels.
+        note: the rule's note.
     """
 
     record_name: ClassVar[str] = "alert event"
@@ -88,11 +120,14 @@ class AlertEvent(Record):
     severity: Severity
     active_since_us: int | None
     text: str
-
-    @property
-    def notifies(self) -> bool:
-        """Whether the event goes to the outbox."""
-        return self.kind.notifies
+    notifies: bool = False
+    reason: str = ""
+    model_id: str | None = None
+    first_bar_us: int | None = None
+    last_bar_us: int | None = None
+    channels: Names = ()
+    labels: Labels = ()
+    note: str = ""
 
 
 def event_id(rule_id: str, series: str, at_us: int, kind: EventKind) -> str:
@@ -105,15 +140,18 @@ def make_event(
     series: str,
     kind: EventKind,
     at_us: int,
-    value: float | None,
+    reading: Reading,
     *,
     previous: Phase,
     phase: Phase,
     active_since_us: int | None,
+    notifies: bool = False,
     said: str = "",
 ) -> AlertEvent:
     """Put an event together; ``said`` replaces the words about the value (who acknowledged, why it was retired)."""
-    severity = f"{rule.severity} " if kind is EventKind.FIRING else ""
+    value = reading.value
+    firing = active_since_us is not None
+    severity = f"{rule.severity} " if kind in (EventKind.FIRING, EventKind.REMINDED) else ""
     return AlertEvent(
         event_id=event_id(rule.rule_id, series, at_us, kind),
         rule_id=rule.rule_id,
@@ -129,29 +167,41 @@ def make_event(
         timeframe=rule.timeframe,
         severity=rule.severity,
         active_since_us=active_since_us,
-        text=f"{severity}{kind}: {series} {rule.what} {said or _words(rule, kind, value, firing=phase is Phase.FIRING)} [{rule.name}]",
+        text=f"{severity}{kind}: {series} {rule.what} {said or _words(rule, kind, reading, firing=firing)} [{rule.name}]",
+        notifies=notifies,
+        reason=said or (reading.why if value is None else ""),
+        model_id=reading.model_id,
+        first_bar_us=reading.first_bar_us,
+        last_bar_us=reading.last_bar_us,
+        channels=rule.channels,
+        labels=rule.labels,
+        note=rule.note,
     )
 
 
 def _deciding(rule: Rule, kind: EventKind, value: float | None) -> float:
-    over = kind is EventKind.RESOLVED
+    over = kind in (EventKind.RESOLVED, EventKind.RECOVERING)
     upper, lower = (rule.recovery, rule.recovery_lower) if over else (rule.threshold, rule.lower)
     if rule.condition.is_band and value is not None and value < (lower + upper) / 2:
         return lower
     return upper
 
 
-def _words(rule: Rule, kind: EventKind, value: float | None, *, firing: bool) -> str:
+def _words(rule: Rule, kind: EventKind, reading: Reading, *, firing: bool) -> str:
+    value = reading.value
     if value is None:
-        return "has no value"
+        missing = "cannot be computed" if reading.failed else "has no value"
+        return f"{missing}: {reading.why}" if reading.why else missing
     unit = f" {rule.facts.unit}" if rule.facts.unit else ""
     shown = f"is {number(float(f'{value:.6g}') if abs(value) < 1 else value)}{unit}"
     match kind:
-        case EventKind.RESOLVED:
+        case EventKind.RESOLVED | EventKind.RECOVERING:
             return f"{shown}, {rule.until or f'no longer {rule.when}'}"
         case EventKind.CLEARED:
             return f"{shown}, no longer {rule.when}"
         case EventKind.RESTORED:
             return f"{shown} again{', still firing' if firing else ''}"
+        case EventKind.REMINDED:
+            return f"{shown}, still firing"
         case _:
             return f"{shown}, {rule.when}"

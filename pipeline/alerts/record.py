@@ -11,15 +11,21 @@ from enum import StrEnum
 from types import NoneType
 from typing import Any, ClassVar, Self, get_args, get_type_hints
 
+from pipeline.alerts.hours import ActiveHours
 from pipeline.errors import RuleError, UsageError
 from pipeline.model.timeframe import Timeframe
 
-Scalar = str | int | float | bool | None
-"""What a field is in a row: text, number, truth or nothing."""
+Labels = tuple[tuple[str, str], ...]
+"""Names and values, sorted by name; an object in JSON and in rows."""
+Names = tuple[str, ...]
+"""Several names in an order; an array in JSON and in rows."""
+Plain = str | int | float | bool | list[str] | dict[str, str] | None
+"""What a field is in a row: text, number, truth, names, labels or nothing."""
+_WRITTEN = (Timeframe, ActiveHours)  # have a text form that `parse` reads
 
 
 class Record:
-    """Mixed into a frozen dataclass whose fields are text, numbers, truths, enums, timeframes, or one of these or None."""
+    """Mixed into a frozen dataclass whose fields are text, numbers, truths, enums, timeframes, active hours, names, labels, or None."""
 
     __slots__ = ()
     record_name: ClassVar[str]
@@ -29,9 +35,9 @@ class Record:
         """Names of the fields, in the order in which `as_row` gives them."""
         return tuple(_fields(cls))
 
-    def as_row(self) -> dict[str, Scalar]:
-        """The fields as plain values: enums as their text, a timeframe as its name. Infinite floats stay floats."""
-        return {name: _plain(getattr(self, name)) for name in _fields(type(self))}
+    def as_row(self) -> dict[str, Plain]:
+        """The fields as plain values: enums and timeframes as text, names as a list, labels as a dict. Infinite floats stay floats."""
+        return {name: _plain(getattr(self, name), field.kind) for name, field in _fields(type(self)).items()}
 
     @classmethod
     def from_row(cls, row: Mapping[str, object]) -> Self:
@@ -78,7 +84,7 @@ class Record:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class _Field:
-    kind: type
+    kind: Any
     optional: bool
     required: bool
 
@@ -93,18 +99,21 @@ def _fields(record: Any) -> dict[str, _Field]:
         hints = get_type_hints(record)
         known = {}
         for field in dataclasses.fields(record):
-            members = get_args(hints[field.name]) or (hints[field.name],)
+            hint = hints[field.name]
+            members = (hint,) if hint in (Labels, Names) else get_args(hint) or (hint,)
             kind = next(member for member in members if member is not NoneType)
             known[field.name] = _Field(kind, NoneType in members, field.default is dataclasses.MISSING)
         _FIELDS[record] = known  # only when whole: threads may race here
     return known
 
 
-def _plain(value: object) -> Scalar:
-    if isinstance(value, Timeframe):
-        return value.name
+def _plain(value: object, kind: object) -> Plain:
+    if isinstance(value, _WRITTEN):
+        return str(value)
     if isinstance(value, StrEnum):
         return value.value
+    if isinstance(value, tuple):
+        return dict(value) if kind == Labels else list(value)
     if value is None or isinstance(value, str | int | float):
         return value
     msg = f"{type(value).__name__} has no plain form; use text, numbers, enums or timeframes in records"
@@ -115,11 +124,17 @@ def _typed(record: str, name: str, field: _Field, value: object) -> object:
     kind, optional = field.kind, field.optional
     if value is None and optional:
         return None
+    if kind in (Names, Labels):
+        found = _names(value) if kind == Names else _labels(value)
+        if found is not None:
+            return found
+        msg = f"{record} field {name} = {value!r} cannot be used; expected {_WORDS[kind]}"
+        raise RuleError(msg)
     if issubclass(kind, StrEnum):
         return _member(record, name, kind, value)
-    if kind is Timeframe and isinstance(value, Timeframe | str):
+    if kind in _WRITTEN and isinstance(value, kind | str):
         try:
-            return value if isinstance(value, Timeframe) else Timeframe.parse(value)
+            return value if isinstance(value, kind) else kind.parse(value)
         except UsageError as error:
             msg = f"{record} field {name}: {error}"
             raise RuleError(msg) from error
@@ -132,6 +147,24 @@ def _typed(record: str, name: str, field: _Field, value: object) -> object:
         return value
     msg = f"{record} field {name} = {value!r} cannot be used; expected {_WORDS.get(kind, kind.__name__)}{' or null' if optional else ''}"
     raise RuleError(msg)
+
+
+def _names(value: object) -> Names | None:
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        return None
+    return tuple(value)
+
+
+def _labels(value: object) -> Labels | None:
+    """Labels of a mapping, of pairs, or of nothing at all."""
+    if isinstance(value, Mapping):
+        value = tuple(value.items())
+    if not isinstance(value, list | tuple):
+        return None
+    pairs = [tuple(pair) for pair in value if isinstance(pair, list | tuple)]
+    if len(pairs) != len(value) or not all(len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in pairs):
+        return None
+    return tuple(sorted(dict(pairs).items()))
 
 
 def _member(record: str, name: str, kind: type[StrEnum], value: object) -> StrEnum:
@@ -162,4 +195,13 @@ def _refuse_constant(text: str) -> object:
     raise ValueError(msg)
 
 
-_WORDS = {str: "text", int: "a whole number", float: "a number", bool: "true or false", Timeframe: "a timeframe such as 1m"}
+_WORDS: Mapping[Any, str] = {
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    Timeframe: "a timeframe such as 1m",
+    ActiveHours: "active hours such as 'mon-fri 08:00-17:30 Europe/Berlin'",
+    Names: "a list of names",
+    Labels: "names with texts",
+}

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar
 
+from pipeline.alerts.hours import ActiveHours
 from pipeline.alerts.metric import METRICS, Metric, MetricFacts, TargetKind
-from pipeline.alerts.record import Record
+from pipeline.alerts.record import Labels, Names, Record
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 
 EVERYTHING = "*"
 """The target that stands for every configured pair, or every configured symbol when the metric belongs to symbols."""
+PIPELINE = "pipeline"
+"""The target, and the name of the only series, of what is a property of the platform as a whole."""
 
 
 class Condition(StrEnum):
@@ -50,6 +53,17 @@ class Severity(StrEnum):
     CRITICAL = "critical"
 
 
+class Evaluate(StrEnum):
+    """When a rule looks at its metric."""
+
+    EVERY_UPDATE = "every_update"
+    """Whenever the value may have changed, the bar of the moment included."""
+    BAR_CLOSE = "bar_close"
+    """Once a bar, when it is complete: at its end plus the setting ``lateness_ms``, on complete bars only."""
+    ONCE = "once"
+    """As every update, until a series has fired and recovered; then never again, unless the rule is put or enabled anew."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule(Record):
     """One alert rule.
@@ -57,7 +71,7 @@ class Rule(Record):
     Attributes:
         rule_id: 1 to 64 letters, digits, ``.``, ``_``, ``:`` or ``-``; chosen by whoever creates the rule.
         name: what people call it, one line.
-        target: a symbol, a pair ``Y/X``, or ``*``.
+        target: a symbol, a pair ``Y/X``, ``*`` for every one, ``pipeline``, or the name of a flow.
         metric: what is watched.
         condition: how the value is held against the threshold.
         threshold: the threshold; of a band its upper end.
@@ -65,12 +79,20 @@ class Rule(Record):
         recovery_threshold: where a firing rule is over (hysteresis): at or under it for ``above``, at or over it
             for ``below``. Of a band the upper end of the recovery band, which has the middle of the firing band.
             None means as soon as the condition no longer holds.
-        timeframe: bars that the metric is computed on; None for metrics that have none.
+        timeframe: bars that the metric is computed on; None for metrics that have none. A price has one when the rule
+            looks at it on bar close.
         window: number of bars of a return or a volume, None means 1; for other metrics always None.
         for_s: seconds for which the condition must hold without interruption before the rule fires.
         severity: how much it matters.
         enabled: whether it is evaluated.
-        note: free text.
+        note: free text, which events carry.
+        keep_firing_for_s: seconds for which the recovery must hold without interruption before a firing rule is over.
+        evaluate: when the rule looks.
+        channels: names of the channels that are told; empty means all that are configured.
+        labels: names and values that events carry, for routing and templates.
+        expires_at_us: journal time, in microseconds since the epoch, at which the rule switches itself off; None never.
+        active_hours: when people are told; None always. Outside of them the rule is evaluated and the history written; what
+            still fires when they begin is told then.
     """
 
     record_name: ClassVar[str] = "alert rule"
@@ -89,6 +111,12 @@ class Rule(Record):
     severity: Severity = Severity.WARNING
     enabled: bool = True
     note: str = ""
+    keep_firing_for_s: float = 0.0
+    evaluate: Evaluate = Evaluate.EVERY_UPDATE
+    channels: Names = ()
+    labels: Labels = ()
+    expires_at_us: int | None = None
+    active_hours: ActiveHours | None = None
 
     @property
     def facts(self) -> MetricFacts:
@@ -99,6 +127,21 @@ class Rule(Record):
     def for_us(self) -> int:
         """``for_s`` in microseconds."""
         return round(self.for_s * 1_000_000)
+
+    @property
+    def keep_firing_for_us(self) -> int:
+        """``keep_firing_for_s`` in microseconds."""
+        return round(self.keep_firing_for_s * 1_000_000)
+
+    @property
+    def kind(self) -> TargetKind:
+        """What the target is."""
+        return TargetKind.PIPELINE if self.target == PIPELINE and self.facts.of_pipeline else self.facts.kind
+
+    @property
+    def on_bar_close(self) -> bool:
+        """Whether it looks at complete bars only."""
+        return self.evaluate is Evaluate.BAR_CLOSE
 
     @property
     def lower(self) -> float:
@@ -147,7 +190,9 @@ class Rule(Record):
 
     def series(self, symbols: Iterable[str], pairs: Iterable[Pair]) -> tuple[str, ...]:
         """The series of a universe that the rule watches: one instance of the state machine each, in the given order."""
-        names = symbols if self.facts.kind is TargetKind.SYMBOL else map(str, pairs)
+        if self.kind is TargetKind.PIPELINE:
+            return (self.target,)
+        names = symbols if self.kind is TargetKind.SYMBOL else map(str, pairs)
         return tuple(name for name in names if self.watches(name))
 
     @property
@@ -172,8 +217,11 @@ class Rule(Record):
     @property
     def text(self) -> str:
         """The rule in one line: ``ETHUSDT/BTCUSDT z-score 1m above 2 for 30 s, recovers under 0.5``."""
-        target = f"every {self.facts.kind}" if self.target == EVERYTHING else self.target
-        return ", ".join(part for part in (f"{target} {self.what} {self.when}", self.until) if part)
+        target = f"every {self.kind}" if self.target == EVERYTHING else self.target
+        kept = f"for {number(self.keep_firing_for_s)} s" if self.keep_firing_for_s else ""
+        over = f"{self.until or 'recovers'} {kept}" if kept else self.until
+        when = {Evaluate.EVERY_UPDATE: "", Evaluate.BAR_CLOSE: "on bar close", Evaluate.ONCE: "once"}[self.evaluate]
+        return ", ".join(part for part in (f"{target} {self.what} {self.when}", over, when) if part)
 
     def _ends(self, lower: float, upper: float) -> str:
         unit = f" {self.facts.unit}" if self.facts.unit else ""

@@ -211,6 +211,15 @@ class LiveStore:
         if rows:
             self._connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, 'waiting', 0, make_timestamptz(?), NULL)", list(rows))
 
+    def resend(self, event_id: str, channel: str | None) -> int:
+        """Put deliveries that were given up back into the outbox, to one channel or to every one; how many there were."""
+        rows = self._connection.execute(
+            """UPDATE outbox SET state = 'waiting', attempts = 0, next_at = now(), last_error = NULL
+               WHERE event_id = ? AND state = 'dead' AND channel = coalesce(?, channel) RETURNING channel""",
+            [event_id, channel],
+        ).fetchall()
+        return len(rows)
+
     def last_prices(self) -> list[tuple[str, float, int, int]]:
         """For each symbol the newest trade by id: price, id, and open time (microseconds) of the second that it fell in."""
         return self._connection.execute(

@@ -7,6 +7,10 @@ landing transactions, writes it into the journal, and says in ``request_log`` wh
     rule.delete           {"rule_id": ...}
     rule.enable           {"rule_id": ..., "enabled": true}
     alert.ack             {"rule_id": ..., "series": ..., "by": ...}
+    alert.snooze          {"rule_id": ..., "series": ..., "until_us": ..., "by": ...}   until_us null or left out: end the snooze
+    alert.mute            {"rule_id": ..., "series": ..., "by": ...}
+    alert.unmute          {"rule_id": ..., "series": ..., "by": ...}
+    outbox.resend         {"event_id": ..., "channel": ...}   channel null or left out: every channel that gave the event up
     universe.add_symbol   {"symbol": ..., "uploaded": true}   uploaded: a user's own data, nothing to subscribe to; false when left out
     universe.remove_symbol {"symbol": ...}
     universe.add_pair     {"pair": "Y/X", "method": ..., "lookback": ..., "scale": ...}
@@ -31,6 +35,7 @@ from pipeline.model.universe import Method, PairSpec, Scale
 from pipeline.store.protocol import Warehouse
 
 _LONGEST_NAME = 100
+_END_OF_TIME_US = 4_102_444_800_000_000
 
 
 class RequestKind(StrEnum):
@@ -40,6 +45,10 @@ class RequestKind(StrEnum):
     RULE_DELETE = "rule.delete"
     RULE_ENABLE = "rule.enable"
     ALERT_ACK = "alert.ack"
+    ALERT_SNOOZE = "alert.snooze"
+    ALERT_MUTE = "alert.mute"
+    ALERT_UNMUTE = "alert.unmute"
+    OUTBOX_RESEND = "outbox.resend"
     ADD_SYMBOL = "universe.add_symbol"
     REMOVE_SYMBOL = "universe.remove_symbol"
     ADD_PAIR = "universe.add_pair"
@@ -78,6 +87,34 @@ class AcknowledgeAlert:
 
 
 @dataclass(frozen=True, slots=True)
+class SnoozeAlert:
+    """Tell nobody of an alert until a time (microseconds since the epoch, journal time); None ends a snooze."""
+
+    rule_id: str
+    series: str
+    until_us: int | None
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class MuteAlert:
+    """Tell nobody of an alert until it is unmuted; ``muted`` False is that."""
+
+    rule_id: str
+    series: str
+    muted: bool
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResendEvent:
+    """Deliver again what was given up; None is every channel."""
+
+    event_id: str
+    channel: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AddSymbol:
     """Follow a symbol; an uploaded one is made known without being followed."""
 
@@ -106,10 +143,22 @@ class RemovePair:
     pair: Pair
 
 
-Change = PutRule | DeleteRule | EnableRule | AcknowledgeAlert | AddSymbol | RemoveSymbol | AddPair | RemovePair
+Change = (
+    PutRule
+    | DeleteRule
+    | EnableRule
+    | AcknowledgeAlert
+    | SnoozeAlert
+    | MuteAlert
+    | ResendEvent
+    | AddSymbol
+    | RemoveSymbol
+    | AddPair
+    | RemovePair
+)
 
 
-def describe_change(change: Change) -> tuple[RequestKind, dict[str, object]]:
+def describe_change(change: Change) -> tuple[RequestKind, dict[str, object]]:  # noqa: PLR0911  one for each kind
     """The kind and the payload of a change."""
     match change:
         case PutRule(rule):
@@ -120,6 +169,13 @@ def describe_change(change: Change) -> tuple[RequestKind, dict[str, object]]:
             return RequestKind.RULE_ENABLE, {"rule_id": rule_id, "enabled": enabled}
         case AcknowledgeAlert(rule_id, series, by):
             return RequestKind.ALERT_ACK, {"rule_id": rule_id, "series": series, "by": by}
+        case SnoozeAlert(rule_id, series, until_us, by):
+            return RequestKind.ALERT_SNOOZE, {"rule_id": rule_id, "series": series, "until_us": until_us, "by": by}
+        case MuteAlert(rule_id, series, muted, by):
+            kind = RequestKind.ALERT_MUTE if muted else RequestKind.ALERT_UNMUTE
+            return kind, {"rule_id": rule_id, "series": series, "by": by}
+        case ResendEvent(event_id, channel):
+            return RequestKind.OUTBOX_RESEND, {"event_id": event_id, "channel": channel}
         case AddSymbol(symbol, uploaded):
             return RequestKind.ADD_SYMBOL, {"symbol": symbol} | ({"uploaded": True} if uploaded else {})
         case RemoveSymbol(symbol):
@@ -218,11 +274,31 @@ def _pair_spec(content: Mapping[str, object]) -> AddPair:
     return AddPair(PairSpec(Pair.parse(_text(content, "pair")), method, lookback, scale))
 
 
+def _until_us(content: Mapping[str, object]) -> int | None:
+    value = content.get("until_us")
+    if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < _END_OF_TIME_US):
+        msg = "until_us must be microseconds since the epoch, before the year 2100, or null"
+        raise ValueError(msg)
+    return value
+
+
+def _muting(*, muted: bool) -> Callable[[Mapping[str, object]], Change]:
+    return lambda content: MuteAlert(_text(content, "rule_id"), _text(content, "series"), muted, _text(content, "by"))
+
+
 _PARSERS: Mapping[RequestKind, Callable[[Mapping[str, object]], Change]] = {
     RequestKind.RULE_PUT: _rule,
     RequestKind.RULE_DELETE: lambda content: DeleteRule(_text(content, "rule_id")),
     RequestKind.RULE_ENABLE: lambda content: EnableRule(_text(content, "rule_id"), _truth(content, "enabled")),
     RequestKind.ALERT_ACK: lambda content: AcknowledgeAlert(_text(content, "rule_id"), _text(content, "series"), _text(content, "by")),
+    RequestKind.ALERT_SNOOZE: lambda content: SnoozeAlert(
+        _text(content, "rule_id"), _text(content, "series"), _until_us(content), _text(content, "by")
+    ),
+    RequestKind.ALERT_MUTE: _muting(muted=True),
+    RequestKind.ALERT_UNMUTE: _muting(muted=False),
+    RequestKind.OUTBOX_RESEND: lambda content: ResendEvent(
+        _text(content, "event_id"), None if content.get("channel") is None else _text(content, "channel")
+    ),
     RequestKind.ADD_SYMBOL: lambda content: AddSymbol(
         parse_symbol(_text(content, "symbol")), _truth(content, "uploaded") if "uploaded" in content else False
     ),

@@ -19,12 +19,17 @@ from pipeline.alerts import (
     GRID_US,
     AlertEvent,
     AlertState,
+    Reading,
     Rule,
     acknowledge,
-    advance,
     deadline_us,
+    mute,
     retire,
+    snooze,
     step,
+    unmute,
+    unsnooze,
+    utc,
     validate,
 )
 from pipeline.bars import LastPrice, Update
@@ -132,13 +137,32 @@ class AlertEngine:
         Raises:
             RuleError: when there is no such alert.
         """
-        rule = self._known(rule_id)
-        state = self._states.get((rule_id, series))
-        if state is None:
-            msg = f"alert {rule_id} on {series} does not exist; `spreadwatch alert list` shows those that do"
+        rule, state = self._instance(rule_id, series)
+        self._keep(state, *acknowledge(rule, state, now_us, by))
+
+    def snooze(self, rule_id: str, series: str, until_us: int | None, by: str, now_us: int) -> None:
+        """Have nobody told of an alert until a time; None ends that.
+
+        Raises:
+            RuleError: when there is no such alert, or the time is past.
+        """
+        rule, state = self._instance(rule_id, series)
+        if until_us is None:
+            self._keep(state, *unsnooze(rule, state, now_us, by))
+            return
+        if until_us <= now_us:
+            msg = f"an alert cannot be snoozed until {utc(until_us)}, which is past; choose a later time"
             raise RuleError(msg)
-        after, event = acknowledge(rule, state, now_us, by)
-        self._keep(state, after, [event] if event else [])
+        self._keep(state, *snooze(rule, state, now_us, until_us, by))
+
+    def mute(self, rule_id: str, series: str, by: str, now_us: int, *, muted: bool) -> None:
+        """Have nobody told of an alert, or told again.
+
+        Raises:
+            RuleError: when there is no such alert.
+        """
+        rule, state = self._instance(rule_id, series)
+        self._keep(state, *(mute if muted else unmute)(rule, state, now_us, by))
 
     # ------------------------------------------------------------------ evaluation
 
@@ -179,10 +203,9 @@ class AlertEngine:
             self._market.book.apply(update)
         for key, state in list(self._states.items()):
             rule = self._rules.get(key[0])
-            deadline = deadline_us(rule, state) if rule and rule.enabled else None
+            deadline = deadline_us(rule, state, self._seen_us or 0) if rule and rule.enabled else None
             if rule and deadline is not None and deadline <= until:
-                after, event = step(rule, state, deadline, state.value)
-                self._keep(state, after, [event] if event else [])
+                self._keep(state, *step(rule, state, deadline, Reading(state.value)))
         self._seen_us = max(until, start)
         self._remember()
 
@@ -198,7 +221,7 @@ class AlertEngine:
                 if changed is not None and not changed.intersection(series.split("/")):
                     continue
                 state = self._states.get((rule.rule_id, series)) or AlertState(rule_id=rule.rule_id, series=series)
-                after, events = advance(rule, state, point, self._market.value(rule, series, point))
+                after, events = step(rule, state, point, Reading(self._market.value(rule, series, point)))
                 if after is not state:
                     self._keep(state, after, events)
 
@@ -247,6 +270,16 @@ class AlertEngine:
             raise RuleError(msg)
         return rule
 
+    def _instance(self, rule_id: str, series: str) -> tuple[Rule, AlertState]:
+        rule = self._known(rule_id)
+        state = self._states.get((rule_id, series))
+        if state is None:
+            if series not in self._series(rule):
+                msg = f"alert {rule_id} on {series} does not exist; `spreadwatch alert list` shows those that do"
+                raise RuleError(msg)
+            state = AlertState(rule_id=rule_id, series=series)
+        return rule, state
+
     def _retire(self, rule_id: str, now_us: int, reason: str) -> None:
         rule = self._rules.get(rule_id)
         if rule is not None:
@@ -254,8 +287,8 @@ class AlertEngine:
                 self._end(rule, key, now_us, reason)
 
     def _end(self, rule: Rule, key: Instance, now_us: int, reason: str) -> None:
-        _, event = retire(rule, self._states.pop(key), now_us, reason)
-        self._write_events([event] if event else [])
+        _, events = retire(rule, self._states.pop(key), now_us, reason)
+        self._write_events(events)
         self._store.drop_state(*key)
 
     def _keep(self, before: AlertState, after: AlertState, events: Sequence[AlertEvent]) -> None:
@@ -289,7 +322,7 @@ class AlertEngine:
             self._store.add_outbox(
                 [
                     [row.event_id, row.channel, row.rule_id, row.series, row.payload, row.due_us]
-                    for row in outbox_rows(event, self._channels, event.at_us)
+                    for row in outbox_rows(event, event.channels or self._channels, event.at_us)
                 ]
             )
             _log.info("alert", extra={"rule": event.rule_id, "series": event.series, "kind": event.kind.value, "value": event.value})

@@ -25,9 +25,12 @@ from pipeline.store.requests import (
     Change,
     DeleteRule,
     EnableRule,
+    MuteAlert,
     PutRule,
     RemovePair,
     RemoveSymbol,
+    ResendEvent,
+    SnoozeAlert,
     parse_change,
 )
 from pipeline.warehouse.alerting import AlertEngine
@@ -117,10 +120,27 @@ class Controls:
                 self._alerts.enable(rule_id, enabled=enabled, now_us=now_us)
             case AcknowledgeAlert(rule_id, series, by):
                 self._alerts.acknowledge(rule_id, series, by, now_us)
+            case SnoozeAlert(rule_id, series, until_us, by):
+                self._alerts.snooze(rule_id, series, until_us, by, now_us)
+            case MuteAlert(rule_id, series, muted, by):
+                self._alerts.mute(rule_id, series, by, now_us, muted=muted)
+            case ResendEvent(event_id, channel):
+                self._resend(event_id, channel)
             case AddSymbol() | RemoveSymbol() | AddPair() | RemovePair():
                 self._set_universe(changed_universe(self.universe, change), now_us)
             case _:
                 assert_never(change)
+
+    def _resend(self, event_id: str, channel: str | None) -> None:
+        """Deliver again what was given up.
+
+        Raises:
+            UsageError: when nothing was.
+        """
+        if not self._store.resend(event_id, channel):
+            where = f" to {channel}" if channel else ""
+            msg = f"delivery of event {event_id}{where} was not given up; `spreadwatch alert history` shows what was"
+            raise UsageError(msg)
 
     def _set_universe(self, universe: Universe, now_us: int) -> None:
         self._store.set_universe(universe)

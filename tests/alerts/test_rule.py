@@ -7,7 +7,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.alerts import METRICS, AlertState, Condition, Metric, Rule, Severity, TargetKind, limits, validate, zscore_bound
+from pipeline.alerts import (
+    METRICS,
+    ActiveHours,
+    AlertState,
+    Condition,
+    Evaluate,
+    Metric,
+    Rule,
+    Severity,
+    TargetKind,
+    limits,
+    validate,
+    zscore_bound,
+)
 from pipeline.errors import RuleError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
@@ -149,6 +162,12 @@ rules = st.builds(
     severity=st.sampled_from(Severity),
     enabled=st.booleans(),
     note=st.text(max_size=5),
+    keep_firing_for_s=st.sampled_from([0.0, 12.5]),
+    evaluate=st.sampled_from(Evaluate),
+    channels=st.sampled_from([(), ("webhook",), ("webhook", "callback")]),
+    labels=st.sampled_from([(), (("desk", "crypto"), ("team", "a b"))]),
+    expires_at_us=st.none() | st.just(1_723_161_255_000_000),
+    active_hours=st.none() | st.just(ActiveHours.parse("mon-fri 08:00-17:30 Europe/Berlin")),
 )
 
 
@@ -181,7 +200,7 @@ def test_rows_and_json_come_back_as_the_same_rule(rule):
     assert Rule.from_json(rule.to_json()) == rule
     assert Rule.from_row(rule.as_row()) == rule
     assert tuple(rule.as_row()) == Rule.columns()
-    assert all(value is None or type(value) in {str, int, float, bool} for value in rule.as_row().values())
+    assert all(value is None or type(value) in {str, int, float, bool, list, dict} for value in rule.as_row().values())
 
 
 def test_json_is_strict():
@@ -202,6 +221,16 @@ def test_json_is_strict():
         ({"timeframe": "7m"}, "does not divide a day"),
         ({"timeframe": 60}, "expected a timeframe such as 1m or null"),
         ({"name": None}, "expected text"),
+        ({"channels": "webhook"}, "expected a list of names"),
+        ({"channels": [1]}, "expected a list of names"),
+        ({"labels": ["a"]}, "expected names with texts"),
+        ({"labels": {"a": 1}}, "expected names with texts"),
+        ({"active_hours": "noon"}, "expected such as 'mon-fri"),
+        ({"active_hours": "08:00-25:00"}, "expected 00:00 to 24:00"),
+        ({"active_hours": "24:00-08:00"}, "write 00:00"),
+        ({"active_hours": "mon-fry 08:00-17:00"}, "expected such as mon-fri or sat,sun"),
+        ({"active_hours": "08:00-17:00 Mars/Olympus"}, "time zone 'Mars/Olympus'"),
+        ({"evaluate": "sometimes"}, "expected one of every_update"),
     ]:
         with pytest.raises(RuleError) as caught:
             Rule.from_row({**row, **changes})
@@ -211,6 +240,14 @@ def test_json_is_strict():
     for text in ("[]", "{", '{"threshold": NaN}', "\xff"):
         with pytest.raises(RuleError, match="expected one"):
             Rule.from_json(text)
+
+
+def test_a_rule_of_an_earlier_version_still_loads():
+    old = {
+        key: PRICE.as_row()[key] for key in ("rule_id", "name", "target", "metric", "condition", "threshold", "for_s", "enabled", "note")
+    }
+    assert Rule.from_row(old) == PRICE
+    assert Rule.from_row({**old, "labels": {"b": "1", "a": "2"}}).labels == (("a", "2"), ("b", "1"))
 
 
 def test_infinite_values_survive_json():
