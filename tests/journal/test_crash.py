@@ -123,13 +123,14 @@ while True:
 
 @pytest.mark.slow
 def test_killed_again_and_again(tmp_path):
-    first = seen = 0
+    first = 0
     for life in range(6):
         with subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path), str(first)], stdout=subprocess.PIPE, text=True) as process:
-            time.sleep(0.4 + 0.07 * life)
+            said = [process.stdout.readline().rstrip("\n")]
+            time.sleep(0.05 + 0.03 * life)
             os.kill(process.pid, signal.SIGKILL)
-            said = process.stdout.read().split("\n")
-        acknowledged = int(said[-2]) if len(said) > 1 else seen  # it may die before it has opened the journal
+            said += process.stdout.read().split("\n")  # the last one is empty or torn
+        acknowledged = int(said[-2])
         position, numbers = START, []
         with JournalReader(tmp_path) as reader:
             while True:
@@ -139,7 +140,6 @@ def test_killed_again_and_again(tmp_path):
                 numbers.extend(int(line.split()[0]) for line in block.splitlines())
         assert numbers == list(range(len(numbers)))
         assert len(numbers) >= acknowledged
-        seen = len(numbers)
         # What the next life finds in the files beyond the published position is kept too: it goes on behind it.
         last = max((segment for segment in list_segments(tmp_path)), default=None)
         first = len(numbers)
@@ -148,4 +148,4 @@ def test_killed_again_and_again(tmp_path):
             first += tail[: whole_lines(tail)].count(b"\n")
         elif last is not None and last.seq > position.seq:
             first += last.path.read_bytes().count(b"\n")
-    assert first > 300
+    assert first >= 300
