@@ -506,7 +506,7 @@ def test_a_writer_killed_again_and_again_loses_only_what_was_not_committed(make)
         acknowledged = int(said[-1])
         began = time.monotonic()
         opener().writer("capture").close()  # nobody waits for the dead one's lock
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 5
         numbers = numbers_of(opener())
         assert numbers == list(range(len(numbers)))
         assert len(numbers) >= acknowledged > first
