@@ -144,6 +144,9 @@ def test_ew_equals_batch_and_pandas(scene, alpha):
     peer = pd.Series(s - s[0]).ewm(alpha=alpha, adjust=False)
     np.testing.assert_allclose(batch.mean - s[0], peer.mean(), rtol=1e-8, atol=1e-7 * abs(s[0]) * 1e-8 + 1e-12)
     np.testing.assert_allclose(batch.variance, peer.var(bias=True), rtol=1e-6, atol=1e-12)
+    moved = (batch.variance > 1e-12).nonzero()[0]
+    z = (s - s[0] - peer.mean()) / peer.std(bias=True)
+    np.testing.assert_allclose(batch.zscore[moved], z[moved], rtol=1e-6, atol=1e-6)
 
 
 def test_a_refused_value_leaves_the_state_alone():

@@ -26,7 +26,7 @@ def test_every_exported_name_exists_once():
 
 def test_warm_compiles_every_kernel():
     pipeline.analytics.warm()
-    from pipeline.analytics.kernels import ew, huber, kalman, moments, theil_sen, unit_root, windows
+    from pipeline.analytics.kernels import ew, huber, kalman, line_errors, moments, online, theil_sen, unit_root, windows
 
     kernels = (
         ew.recursion,
@@ -37,4 +37,5 @@ def test_warm_compiles_every_kernel():
         theil_sen.count_slopes,
     )
     kernels += (huber.descend, theil_sen.slopes_between, unit_root.adf_statistic, unit_root.screen_column)
+    kernels += (online.moments, online.line, online.ew, online.kalman, line_errors.rolling_ols_errors)
     assert all(kernel.signatures for kernel in kernels)
