@@ -141,6 +141,8 @@ def _judge_gaps(verdict: Verdict, rows: Rows, ledger: Ledger, landed: dict[str, 
     seen = set()
     wrong = []
     for gap_id, symbol, first, last, state, detail in rows(_GAPS):
+        if first > last:  # a silence of the venue, in which nothing is missing
+            continue
         verdict.gaps[state] = verdict.gaps.get(state, 0) + 1
         missing = set(range(first, last + 1)) - landed[symbol].keys()
         nobodys = ledger.holes.get(symbol, set()).intersection(range(first, last + 1))
