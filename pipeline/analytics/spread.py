@@ -28,7 +28,9 @@ def spread(y: ArrayLike, x: ArrayLike, beta: float | FloatArray, *, scale: str =
     """``y - beta * x`` on prices, or ``log y - beta * log x`` with ``scale="log"``.
 
     The intercept is not taken off: it is part of the model and reported with it; a z-score is the same with
-    and without. ``beta`` may be an array (a rolling or Kalman hedge ratio, known before each bar).
+    and without. ``beta`` may be an array (a rolling or Kalman hedge ratio, known before each bar). Such a spread reverts by
+    construction: never run a unit-root test on it (:func:`pipeline.analytics.rolling_spread` gives it as a type that the
+    tests refuse; of a plain array they cannot know).
 
     Args:
         y: prices of the dependent leg, one for each bar.
