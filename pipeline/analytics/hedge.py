@@ -109,7 +109,7 @@ def hedge_methods() -> tuple[str, ...]:
     return tuple(sorted(_METHODS.keys() | _installed().keys()))
 
 
-def hedge_ratio(y: ArrayLike, x: ArrayLike, *, method: str = "ols", intercept: bool = True) -> HedgeRatio:
+def hedge_ratio(y: ArrayLike, x: ArrayLike, *, method: str = "ols", intercept: bool = True, errors: bool = True) -> HedgeRatio:
     """Fit ``y = alpha + beta * x``.
 
     Methods: ``ols`` least squares; ``huber`` robust with estimated scale; ``theil_sen`` exact median of slopes;
@@ -122,6 +122,7 @@ def hedge_ratio(y: ArrayLike, x: ArrayLike, *, method: str = "ols", intercept: b
         x: hedge, at the same bars, finite.
         method: one of :func:`hedge_methods`.
         intercept: whether alpha is fitted.
+        errors: whether standard errors and interval come too; they cost as much again for some methods, and are NaN without.
 
     Raises:
         TooShort: with fewer than 3 bars.
@@ -132,7 +133,7 @@ def hedge_ratio(y: ArrayLike, x: ArrayLike, *, method: str = "ols", intercept: b
     """
     _method(method)  # known, or an error before any work
     ys, xs = finite_legs(y, x, MINIMUM)
-    return _fitted(ys, xs, method, intercept=intercept, errors=True)
+    return _fitted(ys, xs, method, intercept=intercept, errors=errors)
 
 
 def _fitted(ys: FloatArray, xs: FloatArray, method: str, *, intercept: bool, errors: bool) -> HedgeRatio:

@@ -195,6 +195,14 @@ def test_an_installed_package_adds_a_method_by_its_entry_point(tmp_path, monkeyp
     assert hedge_ratio([1.0, 2.0, 4.0], [1.0, 2.0, 3.0], method="toy_half").beta == 0.5
 
 
+def test_errors_are_left_out_on_request():
+    y, x = np.random.default_rng(4).normal(size=(2, 60)).cumsum(axis=1)
+    for method in hedge_methods():
+        with_errors, without = hedge_ratio(y, x, method=method), hedge_ratio(y, x, method=method, errors=False)
+        assert (without.beta, without.alpha, without.r_squared) == (with_errors.beta, with_errors.alpha, with_errors.r_squared)
+        assert np.isnan([without.beta_se, without.alpha_se, without.beta_low, without.beta_high]).all()
+
+
 # --- rolling ---------------------------------------------------------------------------------
 
 
