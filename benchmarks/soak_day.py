@@ -165,6 +165,11 @@ def _run(directory: Path, processes: ExitStack, options: argparse.Namespace) -> 
     _stop(jobs, capture, warehouse)
     done = json.loads(opened.said("jobs").splitlines()[-1])
     _show(watched)
+    blocks = [json.loads(line)["blocks"] for line in opened.said("warehouse").splitlines() if line.startswith('{"blocks"')]
+    settled = blocks[int(len(blocks) * SETTLING) :]
+    tenth = max(1, len(settled) // 10)
+    print(f"Python objects of the warehouse: {statistics.median(settled[:tenth]):,.0f} after the first fifth, ", end="")
+    print(f"{statistics.median(settled[-tenth:]):,.0f} at the end")
     print(f"journalled: {counts['trades']} trades, {counts['quotes']} quotes, {counts['clocks']} clock lines")
     print(f"in the warehouse, {backlog_s:.1f} s after the last line: {figures}")
     pruned = len(segments.made) - segments.left

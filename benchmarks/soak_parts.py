@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -144,7 +145,15 @@ def warehouse(name: str, memory: str) -> None:
     from pipeline.store import connection
 
     connection._MEMORY_LIMIT = memory  # noqa: SLF001  no setting: the platform's own figure is measured elsewhere
+    threading.Thread(target=_count_objects, daemon=True).start()
     main(["warehouse", "--profile", name])
+
+
+def _count_objects() -> None:
+    """Print how many objects Python holds, again and again: what grows beyond them is memory of libraries."""
+    while True:
+        print(json.dumps({"blocks": sys.getallocatedblocks()}), flush=True)
+        time.sleep(1.0)
 
 
 def main(arguments: Sequence[str]) -> None:
