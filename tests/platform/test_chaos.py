@@ -18,7 +18,7 @@ TAMPERED = {
     "landed twice": f"INSERT INTO ticks_recent FROM ticks_recent WHERE {ONE}",
     "coverage of": "UPDATE coverage SET last_id = last_id + 1",
     "but all of it has landed": "UPDATE gaps SET state = 'unrecoverable' WHERE state = 'refilled'",
-    "that no gap tells": f"DELETE FROM ticks_recent WHERE {ONE}",
+    "found None": f"DELETE FROM ticks_recent WHERE {ONE}",
     "bars: ": f"UPDATE bars_1s_recent SET close = close + 0.00000001 WHERE {BAR}",
     "bars_resampled: ": "UPDATE bars_resampled SET volume = volume + 1 WHERE timeframe = '5m'",
 }
