@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     symbols: Names = Field(("BTCUSDT", "ETHUSDT"), description="Symbols that a new profile follows.")
     pairs: Names = Field(("ETHUSDT/BTCUSDT",), description="Pairs (y/x) that a new profile models.")
     timeframes: Names = Field(("1s", "1m", "5m"), description="Bar lengths; 1s is always made. Any length that divides a day.")
-    primary_method: Method = Field(Method.OLS, description="Hedge ratio of a new pair's live model: ols, huber, theil_sen, tls or min_half_life.")
+    primary_method: Method = Field(
+        Method.OLS, description="Hedge ratio of a new pair's live model: ols, huber, theil_sen, tls or min_half_life."
+    )
     lookback: int = Field(500, ge=30, le=100_000, description="Bars that a model is fitted on.")
     zscore_window: int = Field(20, ge=3, le=10_000, description="Bars in a z-score's window, the current one included.")
     correlation_window: int = Field(50, ge=3, le=10_000, description="Bars in the rolling correlation of one-bar log returns.")
