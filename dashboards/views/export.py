@@ -97,7 +97,8 @@ class ExportView:
 
     def _table_picked(self, _event: Any = None) -> None:
         facts = TABLES[self._table.value]
-        options = {Filter.SYMBOL: self._symbols, Filter.PAIR: [*self._pairs, *self._symbols], Filter.NONE: []}[facts.filter]
+        both = [*self._pairs, *self._symbols]
+        options = {Filter.SYMBOL: self._symbols, Filter.PAIR: both, Filter.SERIES: both, Filter.NONE: []}[facts.filter]
         self._symbol.options = [_ALL, *options]
         if self._symbol.value not in self._symbol.options:
             self._symbol.value = _ALL

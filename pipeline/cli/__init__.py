@@ -37,7 +37,7 @@ _COMMANDS = {
     "screen": "models",
     "report": "report",
     "universe": "watch",
-    "alert": "watch",
+    "alert": "alert",
     "profile": "manage",
     "maintain": "maintain",
     "status": "status",

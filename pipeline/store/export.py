@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from pipeline.errors import UsageError
 from pipeline.model.pair import Pair, parse_symbol
 from pipeline.model.timeframe import Timeframe
+from pipeline.store.alert_history import EVENT_COLUMNS, OF_SERIES
 from pipeline.store.bars import bars_query
 from pipeline.store.binding import Value
 from pipeline.store.protocol import Warehouse
@@ -56,6 +57,7 @@ class Filter(StrEnum):
     NONE = "none"
     SYMBOL = "symbol"
     PAIR = "pair"
+    SERIES = "series"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +68,7 @@ class ExportTable:
         name: what users call it.
         time: the column that a range is taken on; None for small tables without one.
         order: SQL of a total order within one time.
-        filter: how ``symbol`` selects rows: by a symbol, or by a pair (``Y/X``, or a symbol that is one leg).
+        filter: how ``symbol`` selects rows: by a symbol, by a pair (``Y/X``, or a symbol that is one leg), or by a series, which is either.
         timed: whether a timeframe selects rows.
         columns: SQL of the columns; JSON columns are given as text.
         meaning: one line for people.
@@ -96,7 +98,15 @@ TABLES: Mapping[str, ExportTable] = _tables(
     ExportTable("gaps", "from_time", "symbol, first_missing", Filter.SYMBOL, timed=False, meaning="The gap ledger"),
     ExportTable("coverage", None, "symbol, first_id", Filter.SYMBOL, timed=False, meaning="Intervals of trade ids that were landed"),
     ExportTable("stream_health", "observed_at", "stream", Filter.NONE, timed=False, meaning="State of each stream"),
-    ExportTable("alert_events", "occurred_at", "event_id", Filter.NONE, timed=False, meaning="History of alerts"),
+    ExportTable(
+        "alert_events",
+        "occurred_at",
+        "event_id",
+        Filter.SERIES,
+        timed=False,
+        meaning="History of alerts: each transition with value, threshold, model and bars",
+        columns=EVENT_COLUMNS,
+    ),
     ExportTable(
         "alert_rules",
         "created_at",
@@ -242,8 +252,8 @@ def _source(selection: Selection) -> tuple[str, dict[str, Value]]:
     conditions: list[str] = []
     parameters: dict[str, Value] = {}
     if selection.symbol is not None:
-        if facts.filter is Filter.SYMBOL:
-            conditions.append("symbol = $symbol")
+        if facts.filter is not Filter.PAIR:
+            conditions.append("symbol = $symbol" if facts.filter is Filter.SYMBOL else OF_SERIES)
             parameters["symbol"] = selection.symbol
         elif "/" in selection.symbol:
             pair = Pair.parse(selection.symbol)

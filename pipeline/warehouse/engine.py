@@ -185,6 +185,13 @@ class Engine:
                 self._intakes[source] = Intake(self._journal.reader(source), venue().decode_batch, self._executor)
                 self._paces[source] = Pace(self._settings.batch_max_lines)
 
+    def apply_requests(self) -> None:
+        """Take the requests that wait and apply them at once, landing nothing else; for commands without a running warehouse."""
+        self.take_requests()
+        self._find_sources()
+        while CONTROL in self._intakes and self._land(CONTROL, self._settings.batch_max_lines):
+            pass
+
     def take_requests(self) -> None:
         """Write the requests that wait into the journal; they are applied when it is landed."""
         waiting = self._live.waiting_requests()
