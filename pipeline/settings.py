@@ -115,7 +115,26 @@ class Settings(BaseSettings):
 
     webhook_url: SecretStr | None = Field(None, description="Alert events are POSTed here as JSON.")
     webhook_secret: SecretStr | None = Field(None, description="Key of the HMAC-SHA256 that signs each webhook request.")
+    webhook_private: bool = Field(
+        False, description="Whether webhooks may be redirected to private addresses, and names of the internet may have them."
+    )
     alert_callback: str | None = Field(None, description="Python callable that receives alert events, as `package.module:function`.")
+    channels_file: Path | None = Field(
+        None, description="TOML file (mode 0600) of named alert channels: Slack, Telegram, e-mail, webhooks (docs/alerts.md)."
+    )
+    channels: SecretStr | None = Field(None, description='Named alert channels as JSON: `{"ops": "slack://...", "desk": "https://..."}`.')
+    alert_group_s: float = Field(
+        2.0, ge=0, le=3_600, description="Seconds for which alerts of one rule are gathered into one message to people."
+    )
+    alert_repeat_s: float = Field(
+        14_400.0, ge=0, description="Seconds after which a firing alert that nobody acknowledged is told again; 0 never."
+    )
+    alert_rate_per_minute: int = Field(
+        20, ge=0, le=100_000, description="Most messages a minute to each channel that people read; 0 is no limit."
+    )
+    outbox_keep_days: int = Field(
+        30, ge=1, le=3_650, description="Days for which delivered alerts are kept in the outbox; those given up stay."
+    )
     redis_url: SecretStr | None = Field(None, description="Redis of the optional Redis Streams journal; checked by `doctor` when set.")
     log_level: str = Field("INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is logged.")
 

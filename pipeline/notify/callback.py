@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import inspect
 import json
-import threading
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pipeline.errors import NotifyError, SettingsError
+from pipeline.notify.channel import Policy
+from pipeline.notify.thread import OneThread, StillBusy
 
 
 class CallbackChannel:
@@ -25,17 +25,21 @@ class CallbackChannel:
         target: where the function is; imported here.
         timeout_s: seconds that one call may take.
         name: name in the outbox.
+        policy: how the channel wants to be used. Events that are grouped come as one mapping with ``kind`` "group" and ``events``.
 
     Raises:
         SettingsError: when there is no such function.
     """
 
-    def __init__(self, target: str, *, timeout_s: float = 10.0, name: str = "callback") -> None:
+    at_once = 1
+
+    def __init__(self, target: str, *, timeout_s: float = 10.0, name: str = "callback", policy: Policy | None = None) -> None:
         self._target = target
         self._function = _load(target)
         self._timeout_s = timeout_s
         self._name = name
-        self._running: threading.Thread | None = None
+        self._policy = policy or Policy()
+        self._thread = OneThread(f"alert-{name}")
 
     def __repr__(self) -> str:
         return f"CallbackChannel({self._target!r})"
@@ -44,6 +48,11 @@ class CallbackChannel:
     def name(self) -> str:
         """Name in the outbox."""
         return self._name
+
+    @property
+    def policy(self) -> Policy:
+        """How the channel wants to be used."""
+        return self._policy
 
     async def send(self, event_id: str, payload: str) -> None:
         """Call the function with one event.
@@ -63,43 +72,18 @@ class CallbackChannel:
                 if inspect.iscoroutinefunction(self._function):
                     await self._function(event)
                 else:
-                    await self._in_thread(event)
+                    await self._thread.call(lambda: self._function(event))
         except NotifyError:
             raise
+        except StillBusy:
+            msg = f"alert callback {self._target} is still busy with an earlier event; make it faster, it will be tried again"
+            raise NotifyError(msg, retryable=True) from None
         except (Exception, SystemExit) as error:  # the boundary to the user's code, which may raise anything
             if limit.expired():
                 msg = f"alert callback {self._target} took longer than {self._timeout_s:g} s; make it faster, it will be tried again"
                 raise NotifyError(msg, retryable=True) from None
             msg = f"alert callback {self._target} raised {type(error).__name__}: {_one_line(error)}; it will be tried again"
             raise NotifyError(msg, retryable=True) from error
-
-    async def _in_thread(self, event: Mapping[str, object]) -> None:
-        """Run the function in a daemon thread: a call that hangs can then hold up neither other channels nor the exit."""
-        if self._running is not None and self._running.is_alive():
-            msg = f"alert callback {self._target} is still busy with an earlier event; make it faster, it will be tried again"
-            raise NotifyError(msg, retryable=True)
-        loop = asyncio.get_running_loop()
-        done: asyncio.Future[Exception | SystemExit | None] = loop.create_future()
-
-        def tell(error: Exception | SystemExit | None) -> None:
-            if not done.done():
-                done.set_result(error)
-
-        def run() -> None:
-            failure: Exception | SystemExit | None = None
-            try:
-                self._function(event)
-            except (Exception, SystemExit) as error:  # noqa: BLE001  raised again where the event was sent from
-                failure = error
-            with contextlib.suppress(RuntimeError):  # the loop was closed while a late call went on
-                loop.call_soon_threadsafe(tell, failure)
-
-        self._running = threading.Thread(target=run, name=f"alert-{self._name}", daemon=True)
-        self._running.start()
-        failure = await done
-        self._running.join()  # it has nothing left to do, and the next event must not find it alive
-        if failure is not None:
-            raise failure
 
 
 def _load(target: str) -> Callable[[Mapping[str, object]], object]:

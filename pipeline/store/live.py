@@ -209,14 +209,23 @@ class LiveStore:
     def add_outbox(self, rows: Sequence[Sequence[object]]) -> None:
         """Append deliveries: event_id, channel, rule_id, series, payload, due (microseconds)."""
         if rows:
-            self._connection.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, 'waiting', 0, make_timestamptz(?), NULL)", list(rows))
+            self._connection.executemany(
+                """INSERT INTO outbox (event_id, channel, rule_id, series, payload, state, attempts, next_at)
+                   VALUES (?, ?, ?, ?, ?, 'waiting', 0, make_timestamptz(?))""",
+                list(rows),
+            )
 
     def resend(self, event_id: str, channel: str | None) -> int:
-        """Put deliveries that were given up back into the outbox, to one channel or to every one; how many there were."""
+        """Put deliveries that were given up back into the outbox, to one channel or to every one; how many there were.
+
+        Args:
+            event_id: the event, or ``*`` for every one.
+            channel: the channel; None for every one.
+        """
         rows = self._connection.execute(
-            """UPDATE outbox SET state = 'waiting', attempts = 0, next_at = now(), last_error = NULL
-               WHERE event_id = ? AND state = 'dead' AND channel = coalesce(?, channel) RETURNING channel""",
-            [event_id, channel],
+            """UPDATE outbox SET state = 'waiting', attempts = 0, next_at = now(), last_error = NULL, message_id = NULL, done_at = NULL
+               WHERE state = 'dead' AND ($event = '*' OR event_id = $event) AND channel = coalesce($channel, channel) RETURNING channel""",
+            {"event": event_id, "channel": channel},
         ).fetchall()
         return len(rows)
 

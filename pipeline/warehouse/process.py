@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from pipeline.errors import JournalUnavailable, WarehouseBusy
 from pipeline.journal import journal_answers
-from pipeline.notify import Channel, configured_channels
+from pipeline.notify import Channel, channels_of
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.store import LocalWarehouse, open_local, quack
@@ -56,11 +56,7 @@ async def _open(profile: Profile, stop: asyncio.Event) -> LocalWarehouse:
 
 
 async def _serve(profile: Profile, settings: Settings, warehouse: LocalWarehouse, stop: asyncio.Event) -> None:
-    channels = configured_channels(
-        webhook_url=settings.webhook_url.get_secret_value() if settings.webhook_url else None,
-        webhook_secret=settings.webhook_secret.get_secret_value() if settings.webhook_secret else None,
-        alert_callback=settings.alert_callback,
-    )
+    channels = channels_of(settings)
     if not await journal_answers(profile, settings, stop):
         return
     engine = await asyncio.to_thread(Engine, profile, settings, warehouse, tuple(channels))
@@ -73,7 +69,7 @@ async def _serve(profile: Profile, settings: Settings, warehouse: LocalWarehouse
         _log.info("warehouse serves", extra={"host": host, "port": port})
         metrics = asyncio.create_task(serve_metrics(warehouse, profile, host=host, port=settings.metrics_port, stop=stop))
         try:
-            await _work(warehouse, engine, channels, stop)
+            await _work(warehouse, engine, channels, stop, settings.outbox_keep_days)
         finally:
             stop.set()
             await metrics
@@ -83,7 +79,7 @@ async def _serve(profile: Profile, settings: Settings, warehouse: LocalWarehouse
         await asyncio.to_thread(engine.close)
 
 
-async def _work(warehouse: LocalWarehouse, engine: Engine, channels: Mapping[str, Channel], stop: asyncio.Event) -> None:
+async def _work(warehouse: LocalWarehouse, engine: Engine, channels: Mapping[str, Channel], stop: asyncio.Event, keep_days: int) -> None:
     ended = threading.Event()
 
     def land() -> None:
@@ -102,7 +98,7 @@ async def _work(warehouse: LocalWarehouse, engine: Engine, channels: Mapping[str
                 ended.wait(pause_s)
 
     landing = asyncio.create_task(asyncio.to_thread(land))
-    delivery = asyncio.create_task(deliver_forever(OutboxStore(warehouse.connection), channels, stop))
+    delivery = asyncio.create_task(deliver_forever(OutboxStore(warehouse.connection), channels, stop, keep_days=keep_days))
     stopping = asyncio.create_task(stop.wait())
     try:
         done, _ = await asyncio.wait({landing, delivery, stopping}, return_when=asyncio.FIRST_COMPLETED)

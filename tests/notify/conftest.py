@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from pipeline.alerts import AlertState, Condition, Metric, Rule, step
+from pipeline.alerts import AlertState, Condition, Metric, Reading, Rule, step
 
 
 @dataclass
@@ -92,7 +92,7 @@ def make_event():
             threshold=60_000,
             recovery_threshold=59_000,
         )
-        _, event = step(rule, AlertState(rule_id=rule_id, series=series), at_us, 60_123.4)
+        _, (event,) = step(rule, AlertState(rule_id=rule_id, series=series), at_us, Reading(60_123.4))
         return event
 
     return make

@@ -131,7 +131,7 @@ def test_a_function_that_hangs_holds_up_nothing(hooks, make_event):
     assert "still busy" in str(error)
     assert time.monotonic() - begin < 2
     hooks.release.set()
-    channel._running.join(5)
+    channel._thread.join(5)
     call(channel, make_event())
     assert len(hooks.seen) == 2
 
