@@ -94,7 +94,8 @@ class AlertEvent(Record):
         active_since_us: when the alert began to fire, None when it does not.
         text: the event in one line, for people.
         notifies: whether people are told; other events are history only.
-        reason: why there is no value (which leg is silent and since when), or what somebody did; empty otherwise.
+        reason: why there is no value (which leg is silent and since when), what the value is about (which flow failed), or what
+            somebody did; empty otherwise.
         model_id: the model under which the value was computed, None when no model was needed.
         first_bar_us: open time of the oldest bar that the value was computed from, None when it needed none.
         last_bar_us: open time of the newest one.
@@ -169,7 +170,7 @@ def make_event(
         active_since_us=active_since_us,
         text=f"{severity}{kind}: {series} {rule.what} {said or _words(rule, kind, reading, firing=firing)} [{rule.name}]",
         notifies=notifies,
-        reason=said or (reading.why if value is None else ""),
+        reason=said or reading.why,
         model_id=reading.model_id,
         first_bar_us=reading.first_bar_us,
         last_bar_us=reading.last_bar_us,
@@ -194,6 +195,7 @@ def _words(rule: Rule, kind: EventKind, reading: Reading, *, firing: bool) -> st
         return f"{missing}: {reading.why}" if reading.why else missing
     unit = f" {rule.facts.unit}" if rule.facts.unit else ""
     shown = f"is {number(float(f'{value:.6g}') if abs(value) < 1 else value)}{unit}"
+    because = f" ({reading.why})" if reading.why else ""
     match kind:
         case EventKind.RESOLVED | EventKind.RECOVERING:
             return f"{shown}, {rule.until or f'no longer {rule.when}'}"
@@ -202,6 +204,6 @@ def _words(rule: Rule, kind: EventKind, reading: Reading, *, firing: bool) -> st
         case EventKind.RESTORED:
             return f"{shown} again{', still firing' if firing else ''}"
         case EventKind.REMINDED:
-            return f"{shown}, still firing"
+            return f"{shown}, still firing{because}"
         case _:
-            return f"{shown}, {rule.when}"
+            return f"{shown}, {rule.when}{because}"

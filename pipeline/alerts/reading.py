@@ -10,7 +10,7 @@ class Reading(NamedTuple):
 
     Attributes:
         value: the value; None when there is none.
-        why: why there is none, in words for people: which leg is silent, and since when.
+        why: why there is none, in words for people: which leg is silent, and since when. Beside a value, what it is about.
         failed: whether there is none because the data that is there cannot be computed with.
         model_id: the model in force, if the metric needs one.
         first_bar_us: open time (microseconds since the epoch) of the oldest bar that the value was computed from.

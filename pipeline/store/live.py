@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -34,6 +35,8 @@ class ActiveModel:
     active_from_us: int
     half_life: float | None
     eg_p: float | None
+    beta_before: float | None = None
+    """Hedge ratio of the model that was live before; None when there was none on this scale."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +90,18 @@ class LiveStore:
     def active_models(self, pair: Pair, timeframe: Timeframe, *, since_us: int) -> list[ActiveModel]:
         """The models that were live at or after ``since_us``, the one in force then first."""
         rows = self._connection.execute(
-            """SELECT a.model_id, f.beta, f.scale, epoch_us(a.active_from), f.half_life, f.eg_p
-               FROM activations a JOIN fits f USING (model_id)
-               WHERE a.y = $y AND a.x = $x AND a.timeframe = $timeframe AND a.active_from >= coalesce(
-                   (SELECT max(b.active_from) FROM activations b
-                    WHERE b.y = $y AND b.x = $x AND b.timeframe = $timeframe AND b.active_from <= make_timestamptz($since)),
-                   a.active_from)
-               ORDER BY a.active_from, a.rowid""",
+            """SELECT model_id, beta, scale, active_us, half_life, eg_p, if(scale_before = scale, beta_before, NULL) FROM (
+                   SELECT a.model_id, f.beta, f.scale, epoch_us(a.active_from) AS active_us, f.half_life, f.eg_p,
+                          lag(f.beta) OVER live AS beta_before, lag(f.scale) OVER live AS scale_before, a.rowid AS no
+                   FROM activations a JOIN fits f USING (model_id)
+                   WHERE a.y = $y AND a.x = $x AND a.timeframe = $timeframe
+                   WINDOW live AS (ORDER BY a.active_from, a.rowid)
+               ) WHERE active_us >= coalesce((SELECT max(epoch_us(b.active_from)) FROM activations b WHERE b.y = $y AND b.x = $x
+                         AND b.timeframe = $timeframe AND b.active_from <= make_timestamptz($since)), active_us)
+               ORDER BY active_us, no""",
             {"y": pair.y, "x": pair.x, "timeframe": timeframe.name, "since": since_us},
         ).fetchall()
-        return [ActiveModel(row[0], row[1], Scale(row[2]), row[3], row[4], row[5]) for row in rows]
+        return [ActiveModel(row[0], row[1], Scale(row[2]), *row[3:]) for row in rows]
 
     def signals_written_until(self) -> dict[str, int]:
         """Open time (microseconds) of the newest signal of each timeframe."""
@@ -192,28 +197,57 @@ class LiveStore:
         """Every alert instance's state as JSON."""
         return [str(state) for (state,) in self._connection.execute("SELECT snapshot FROM alert_states").fetchall()]
 
-    def put_state(self, row: Sequence[object]) -> None:
-        """Write one instance: rule_id, series, state, since (microseconds), value, acknowledged, snapshot."""
-        self.drop_state(str(row[0]), str(row[1]))
-        self._connection.execute("INSERT INTO alert_states VALUES (?, ?, ?, make_timestamptz(?), ?, ?, ?)", list(row))
+    def write_states(self, gone: Iterable[tuple[str, str]], rows: Sequence[Sequence[object]]) -> None:
+        """Replace instances.
 
-    def drop_state(self, rule_id: str, series: str) -> None:
-        """Forget one instance."""
-        self._connection.execute("DELETE FROM alert_states WHERE rule_id = ? AND series = ?", [rule_id, series])
+        Args:
+            gone: rule_id and series of those that there are no more.
+            rows: rule_id, series, state, since (microseconds), value, acknowledged and snapshot of the others.
+        """
+        keys = [*gone, *((row[0], row[1]) for row in rows)]
+        with self._rows(keys, ("rule_id", "series")) as name:
+            self._connection.execute(
+                f"DELETE FROM alert_states USING {name} n WHERE alert_states.rule_id = n.rule_id AND alert_states.series = n.series"  # noqa: S608  constant text
+            )
+        if rows:
+            columns = ("rule_id", "series", "state", "since", "value", "acknowledged", "snapshot")
+            with self._rows(rows, columns, since=pl.Int64, value=pl.Float64) as name:
+                self._connection.execute(
+                    f"INSERT INTO alert_states BY NAME SELECT * REPLACE (make_timestamptz(since) AS since) FROM {name}"  # noqa: S608
+                )
 
     def add_events(self, rows: Sequence[Sequence[object]]) -> None:
         """Append to the history: event_id, rule_id, series, kind, at (microseconds), value, threshold, severity, message, payload."""
+        columns = ("event_id", "rule_id", "series", "kind", "occurred_at", "value", "threshold", "severity", "message", "payload")
         if rows:
-            self._connection.executemany("INSERT INTO alert_events VALUES (?, ?, ?, ?, make_timestamptz(?), ?, ?, ?, ?, ?)", list(rows))
+            with self._rows(rows, columns, occurred_at=pl.Int64, value=pl.Float64, threshold=pl.Float64) as name:
+                self._connection.execute(
+                    f"INSERT INTO alert_events BY NAME SELECT * REPLACE (make_timestamptz(occurred_at) AS occurred_at) FROM {name}"  # noqa: S608
+                )
 
     def add_outbox(self, rows: Sequence[Sequence[object]]) -> None:
         """Append deliveries: event_id, channel, rule_id, series, payload, due (microseconds)."""
         if rows:
-            self._connection.executemany(
-                """INSERT INTO outbox (event_id, channel, rule_id, series, payload, state, attempts, next_at)
-                   VALUES (?, ?, ?, ?, ?, 'waiting', 0, make_timestamptz(?))""",
-                list(rows),
-            )
+            with self._rows(rows, ("event_id", "channel", "rule_id", "series", "payload", "next_at"), next_at=pl.Int64) as name:
+                self._connection.execute(
+                    f"""INSERT INTO outbox BY NAME
+                        SELECT * REPLACE (make_timestamptz(next_at) AS next_at), 'waiting' AS state, 0 AS attempts FROM {name}"""  # noqa: S608
+                )
+
+    @contextmanager
+    def _rows(self, rows: Sequence[Sequence[object]], columns: Sequence[str], **types: type[pl.DataType]) -> Iterator[str]:
+        """The rows as a table for one statement: thousands of bound rows would take seconds."""
+        data = dict(zip(columns, zip(*rows, strict=True) if rows else [()] * len(columns), strict=True))
+        schema = {column: types.get(column, pl.Boolean if column == "acknowledged" else pl.String) for column in columns}
+        self._connection.register("alert_batch", pl.DataFrame(data, schema=schema).to_arrow())
+        try:
+            yield "alert_batch"
+        finally:
+            self._connection.unregister("alert_batch")
+
+    def open_gaps(self) -> dict[str, int]:
+        """Number of open gaps of each symbol that has any."""
+        return dict(self._connection.execute("SELECT symbol, count(*) FROM gaps WHERE state = 'open' GROUP BY symbol").fetchall())
 
     def resend(self, event_id: str, channel: str | None) -> int:
         """Put deliveries that were given up back into the outbox, to one channel or to every one; how many there were.
@@ -260,6 +294,11 @@ class LiveStore:
         """How far (microseconds of journal time) alert rules have been evaluated, and the last prices then, as JSON."""
         row = self._connection.execute("SELECT epoch_us(seen), prices FROM alert_progress").fetchone()
         return None if row is None else (int(row[0]), str(row[1]))
+
+    def traded_until_us(self) -> int | None:
+        """Journal time (microseconds), None before the first trade."""
+        row = self._connection.execute("SELECT epoch_us(journal_time) FROM journal_clock WHERE EXISTS (FROM coverage)").fetchone()
+        return None if row is None else int(row[0])
 
     def clear_alert_progress(self) -> None:
         """Forget it: there is nothing to evaluate."""

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import logging
 from dataclasses import replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from pipeline.errors import UsageError
 from pipeline.model.event import Own
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 from pipeline.model.universe import PairSpec, Universe
+from pipeline.store.alert_inputs import parse_measure
 from pipeline.store.landing import JournalClock
 from pipeline.store.live import Candidate, LiveStore, StoredRequest
 from pipeline.store.requests import (
@@ -79,14 +80,18 @@ class Controls:
         except (KeyError, TypeError, ValueError, UsageError) as error:
             _log.warning("own line cannot be applied", extra={"kind": own.name, "error": repr(error)})
 
-    def _apply(self, own: Own, content: dict[str, str], clock: JournalClock) -> None:
+    def _apply(self, own: Own, content: dict[str, Any], clock: JournalClock) -> None:
         match own.name:
             case "request":
                 self._request(content["request_id"], content["kind"], content["payload"], clock)
             case "activate":
                 self._activate(Candidate(content["model_id"], Pair.parse(content["pair"]), content["timeframe"]), clock)
             case "gap":
-                self._lander.settle_gap(content["gap_id"], content["state"], own.recv_ns // 1_000, content.get("detail", ""))
+                symbol = self._lander.settle_gap(content["gap_id"], content["state"], own.recv_ns // 1_000, content.get("detail", ""))
+                if symbol is not None:
+                    self._alerts.gap_settled(symbol)
+            case "measured":
+                self._alerts.measured([parse_measure(row) for row in content["rows"]])
             case _:
                 _log.warning("own line of an unknown kind", extra={"kind": own.name})
 
@@ -94,7 +99,7 @@ class Controls:
         frame = Timeframe.parse(candidate.timeframe)
         # Effective from the first bar that opens after the activation is on record.
         self._store.activate(candidate, activated_us=clock.time_us, active_from_us=frame.bucket_us(clock.time_us) + frame.us)
-        self._alerts.models_changed(clock.time_us)
+        self._alerts.model_changed(candidate.pair, frame)
         self._signals.models_changed()
 
     def _request(self, request_id: str, kind: str, payload: str, clock: JournalClock) -> None:
@@ -139,7 +144,8 @@ class Controls:
         """
         if not self._store.resend(event_id, channel):
             where = f" to {channel}" if channel else ""
-            msg = f"delivery of event {event_id}{where} was not given up; `spreadwatch alert history` shows what was"
+            what = "no delivery" if event_id == "*" else f"no delivery of event {event_id}"
+            msg = f"{what}{where} was given up, so that there is nothing to send again"
             raise UsageError(msg)
 
     def _set_universe(self, universe: Universe, now_us: int) -> None:

@@ -14,6 +14,7 @@ from pipeline.model.universe import PairSpec, Universe
 from pipeline.profile import Profile, publish_universe, read_universe
 from pipeline.settings import Settings
 from pipeline.store import LocalWarehouse
+from pipeline.store.alert_inputs import AlertInputs
 from pipeline.store.archiving import Archiver
 from pipeline.store.landing import LandingStore
 from pipeline.store.live import LiveStore
@@ -23,6 +24,7 @@ from pipeline.warehouse.alerting import AlertEngine
 from pipeline.warehouse.control import Controls, activate_line, request_line
 from pipeline.warehouse.intake import Intake
 from pipeline.warehouse.landing import CAPTURE, CONTROL, Lander
+from pipeline.warehouse.measured import measured_lines
 from pipeline.warehouse.orders import OrderDesk
 from pipeline.warehouse.signals import SignalWindows, SignalWriter
 from pipeline.warehouse.turns import Pace, Turns
@@ -59,7 +61,8 @@ class Engine:
         windows = SignalWindows(settings.zscore_window, settings.correlation_window, settings.max_fill)
         frames = settings.parsed_timeframes
         self._signals = SignalWriter(self._live, inside, frames, windows, lateness_ms=settings.lateness_ms)
-        self._alerts = AlertEngine(self._live, inside, windows, frames, tuple(channels))
+        inputs = AlertInputs(connection)
+        self._alerts = AlertEngine(self._live, inputs, inside, windows, frames, tuple(channels), lateness_ms=settings.lateness_ms)
         self._orders = OrderDesk(Archiver(connection, profile), self._lander.archive_changed)
         self._controls = Controls(self._live, self._lander, self._signals, self._alerts, self._first_universe())
         self._alerts.set_universe(self._controls.universe)
@@ -72,7 +75,7 @@ class Engine:
         self._turns = Turns()
         self._paces: dict[str, Pace] = {}
         self._catching_up = False
-        self._due = dict.fromkeys(("sources", "requests", "models", "orders", "prune", "health"), 0.0)
+        self._due = dict.fromkeys(("sources", "requests", "models", "measures", "orders", "prune", "health"), 0.0)
         venue().decode_batch(b"")  # a venue may load compiled code: now rather than when live lines wait
         publish_universe(profile, self._controls.universe)
 
@@ -101,6 +104,8 @@ class Engine:
             self.take_requests()
         if self._is_due("models", _MODELS_EVERY_S):
             self._activate_models()
+        if self._is_due("measures", _MODELS_EVERY_S):
+            self._journal_measures()
         if self._is_due("orders", _ORDERS_EVERY_S):
             self._orders.look()
         if self._is_due("prune", _PRUNE_EVERY_S):
@@ -211,6 +216,18 @@ class Engine:
         if candidates:
             self._control.commit()
             # Landed at once, so that the same model is not put forward again.
+            self._find_sources()
+            self._land(CONTROL, self._settings.batch_max_lines)
+
+    def _journal_measures(self) -> None:
+        """Put what flows have measured since, of what alert rules watch, into the journal, and land it at once."""
+        if self._lander.clock.time_us == 0:
+            return
+        lines = measured_lines(self._alerts.unmeasured())
+        for line in lines:
+            self._control.append(time.time_ns(), line)
+        if lines:
+            self._control.commit()
             self._find_sources()
             self._land(CONTROL, self._settings.batch_max_lines)
 

@@ -17,10 +17,15 @@ REFILLED = "refilled"
 
 @dataclass(frozen=True, slots=True)
 class GapChange:
-    """A gap that has been found (``open``) or filled (``refilled``)."""
+    """A gap that has been found (``open``) or filled (``refilled``), by the id at position ``at`` among those that were landed.
+
+    ``was_open`` is false when what was filled had been given up before.
+    """
 
     gap: Gap
     state: str
+    at: int
+    was_open: bool = True
 
 
 class GapLedger:
@@ -47,6 +52,7 @@ class GapLedger:
         coverage = self.coverage[symbol]
         gaps = self._gaps.setdefault(symbol, {})
         changes = []
+        at = 0
         for first, last in _runs(ids):
             # The holes that a stretch leaves are seen at its first id; the others only make them smaller. Judged at its last
             # id, they would depend on where batches end.
@@ -55,23 +61,24 @@ class GapLedger:
                 if not any(gap.first_missing <= low and high <= gap.last_missing for gap, _ in gaps.values()):
                     gap = Gap(f"{symbol}-{low}-{high}", symbol, low, high)
                     gaps[gap.gap_id] = (gap, OPEN)
-                    changes.append(GapChange(gap, OPEN))
+                    changes.append(GapChange(gap, OPEN, at))
             coverage.add(first, last)
-            for gap, _ in list(gaps.values()):
+            for gap, state in list(gaps.values()):
                 touched = first <= gap.last_missing and gap.first_missing <= last
                 if touched and not coverage.missing(gap.first_missing, gap.last_missing):
                     del gaps[gap.gap_id]
-                    changes.append(GapChange(gap, REFILLED))
+                    changes.append(GapChange(gap, REFILLED, at + min(gap.last_missing, last) - first, state == OPEN))
+            at += last - first + 1
         return changes
 
-    def settle(self, gap_id: str, state: str) -> bool:
-        """Give an open gap its final state; False when there is no such open gap."""
+    def settle(self, gap_id: str, state: str) -> str | None:
+        """Give an open gap its final state; its symbol, None when there is no such open gap."""
         for gaps in self._gaps.values():
             gap, now = gaps.get(gap_id, (None, ""))
             if gap is not None and now == OPEN:
                 gaps[gap_id] = (gap, state)
-                return True
-        return False
+                return gap.symbol
+        return None
 
 
 def _runs(ids: NDArray[np.int64]) -> list[tuple[int, int]]:

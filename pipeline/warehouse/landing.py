@@ -64,7 +64,8 @@ class Landed:
     """What one block of journal lines came to.
 
     ``trades`` are the rows that were new, in the order of their lines, and ``known_us`` the journal time (microseconds)
-    at which each became known. ``own`` are our own lines, for their owners.
+    at which each became known. ``own`` are our own lines, for their owners. ``gaps`` says when a symbol had one open gap more (1) or
+    fewer (-1).
     """
 
     clock: JournalClock
@@ -73,6 +74,7 @@ class Landed:
     bars: tuple[TouchedBar, ...]
     own: tuple[Own, ...]
     counts: Counter[str]
+    gaps: tuple[tuple[int, str, int], ...] = ()
 
 
 @dataclass(slots=True)
@@ -153,7 +155,7 @@ class Lander:
         usable &= possible
         trades = batch.trades if usable.all() else batch.trades.take(usable)
         trades = self._readable(("ticks", "bars_1s"), self._new_trades(self._not_expired(trades, counts), counts), counts)
-        changes = self._cover(trades)
+        changes, causes = self._cover(trades)
         self._note_halts(source, trades, now_us)
         # Everything that is computed anew from a day's rows needs all of them.
         self._thaw(("ticks", "bars_1s"), trades.symbols.codes, trades.symbols.names, trades.event_time_ms)
@@ -183,16 +185,21 @@ class Lander:
         self._store.set_clock(clock, lateness_ms=self._lateness_ms)
         if source == CAPTURE:
             self.streams.land(trades, quotes, [event for _, _, event in batch.others if isinstance(event, Clock)])
-        return Landed(clock, trades, self._known_us(before, source, trades), bars, own, counts)
+        known_us = self._known_us(before, source, trades)
+        # A gap of an uploaded file is settled as it is found.
+        gaps = () if source == UPLOAD else _gap_steps(changes, causes, known_us)
+        return Landed(clock, trades, known_us, bars, own, counts, gaps)
 
     def archive_changed(self) -> None:
         """Read which days are archived again; to be called when an order has changed that."""
         self._ledger.note_archived(self._store.archived())
 
-    def settle_gap(self, gap_id: str, state: str, now_us: int, detail: str) -> None:
-        """Give an open gap its final state (``unrecoverable`` or ``halt``), as a journal line says."""
-        if self._ledger.gaps.settle(gap_id, state):
+    def settle_gap(self, gap_id: str, state: str, now_us: int, detail: str) -> str | None:
+        """Give an open gap its final state (``unrecoverable`` or ``halt``), as a journal line says; its symbol, None if it is not open."""
+        symbol = self._ledger.gaps.settle(gap_id, state)
+        if symbol is not None:
             self._restated_us += self._store.close_gap(gap_id, state, now_us, detail, self._ledger.clock.commit_no)
+        return symbol
 
     @property
     def restated_us(self) -> list[int]:
@@ -216,16 +223,19 @@ class Lander:
             counts.update({DUPLICATES + name: number for name, number in zip(trades.symbols.names, repeated, strict=True) if number})
         return trades if new.all() else trades.take(new)
 
-    def _cover(self, trades: TradeColumns) -> list[GapChange]:
-        """Note the ids of new trades as landed."""
+    def _cover(self, trades: TradeColumns) -> tuple[list[GapChange], list[int]]:
+        """Note the ids of new trades as landed; what that did to the gaps, and the rows that did it."""
         changes: list[GapChange] = []
+        causes: list[int] = []
         changed: dict[str, Coverage] = {}
         for symbol, rows in trades.by_symbol():
-            changes += self._ledger.gaps.land(symbol, trades.trade_id[rows])
+            found = self._ledger.gaps.land(symbol, trades.trade_id[rows])
+            changes += found
+            causes += [int(rows[change.at]) for change in found]
             changed[symbol] = self._ledger.gaps.coverage[symbol]
         if changed:
             self._store.set_coverage(changed)
-        return changes
+        return changes, causes
 
     def _note_halts(self, source: str, trades: TradeColumns, now_us: int) -> None:
         """Enter silences of the venue that end with these trades, or that they are found to begin."""
@@ -363,6 +373,15 @@ class Lander:
         gaps = GapLedger(self._store.coverage(), self._store.known_gaps())
         halts = HaltWatch(self._halt_after_ms, self._halts.trade_times)
         return _Ledger(gaps, halts, self._store.last_quotes(), self._store.offsets(), self._store.archived(), self._store.clock())
+
+
+def _gap_steps(changes: Sequence[GapChange], rows: Sequence[int], known_us: NDArray[np.int64]) -> tuple[tuple[int, str, int], ...]:
+    """When which symbol had one open gap more or fewer; a gap that was given up is none that closes."""
+    return tuple(
+        (int(known_us[row]), change.gap.symbol, 1 if change.state == OPEN else -1)
+        for change, row in zip(changes, rows, strict=True)
+        if change.state == OPEN or change.was_open
+    )
 
 
 def _counts(batch: Batch) -> Counter[str]:

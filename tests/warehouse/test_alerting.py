@@ -73,7 +73,7 @@ def test_a_rule_can_be_put_acknowledged_switched_off_and_deleted(lab, trade):
     lab.request("rule.delete", rule_id="r")
     assert lab.rows("SELECT * FROM alert_rules") == []
     kinds = [(kind, at) for _, _, kind, at, _ in events(lab)]
-    assert kinds == [("firing", 0), ("acknowledged", 200), ("resolved", 200), ("firing", 1_000), ("resolved", 5_200)]
+    assert kinds == [("firing", 0), ("acknowledged", 200), ("resolved", 200), ("firing", 600), ("resolved", 5_200)]
 
 
 @pytest.mark.parametrize(
