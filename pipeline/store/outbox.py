@@ -104,7 +104,7 @@ class OutboxStore:
             ).fetchall()
             unheard = self._connection.execute(
                 """SELECT DISTINCT channel, rule_id, series, TRY_CAST(payload->>'active_since_us' AS BIGINT) FROM outbox
-                   WHERE state = 'silenced' AND attempts = 0 AND repeat_of IS NULL AND payload->>'kind' = 'firing'
+                   WHERE state = 'silenced' AND attempts = 0 AND repeat_of IS NULL AND (payload->>'kind') = 'firing'
                      AND rule_id IN (SELECT k[1] FROM (SELECT unnest(?::VARCHAR[][]) AS k))""",
                 [keys],
             ).fetchall()
@@ -149,7 +149,7 @@ class OutboxStore:
                        SELECT s.rule_id, s.series, TRY_CAST(s.snapshot->>'fired_us' AS BIGINT) AS firing_us, s.snapshot, r.rule
                        FROM alert_states s JOIN alert_rules r USING (rule_id)
                        WHERE r.enabled AND NOT s.acknowledged AND s.state IN ('firing', 'nodata', 'error')
-                         AND s.snapshot->>'fired_us' IS NOT NULL AND s.snapshot->>'snoozed_until_us' IS NULL
+                         AND (s.snapshot->>'fired_us') IS NOT NULL AND (s.snapshot->>'snoozed_until_us') IS NULL
                          AND coalesce(s.snapshot->>'muted', 'false') = 'false' AND coalesce(s.snapshot->>'untold', 'false') = 'false'
                    ), told AS (
                        SELECT o.channel, o.rule_id, o.series, arg_max(o.event_id, o.rowid) AS event_id,

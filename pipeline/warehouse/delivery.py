@@ -46,7 +46,7 @@ async def deliver_forever(outbox: OutboxStore, channels: Mapping[str, Channel], 
             try:
                 await worker.round()
             except SpreadwatchError as error:
-                _log.warning("delivery round failed", extra={"error": str(error)})
+                _log.error("delivery round failed", extra={"error": str(error)})
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_EVERY_S):
                     await stop.wait()
