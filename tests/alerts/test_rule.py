@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -22,6 +24,7 @@ from pipeline.alerts import (
     zscore_bound,
 )
 from pipeline.errors import RuleError
+from pipeline.model.flow import FLOWS
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 
@@ -41,13 +44,15 @@ Z = Rule(
 PRICE = Rule(rule_id="r2", name="dear", target="BTCUSDT", metric=Metric.PRICE, condition=Condition.ABOVE, threshold=70_000.5)
 
 
-def check(rule, zscore_window=20):
+def check(rule, zscore_window=20):  # journal time is 2024-08-08 23:54:15
     validate(
         rule,
         zscore_window=zscore_window,
         known_symbols=("BTCUSDT", "ETHUSDT", "SOLUSDT"),
         known_pairs=(PAIR,),
         timeframes=(Timeframe.parse("1s"), MINUTE),
+        channels=("webhook", "callback"),
+        now_us=1_723_161_255_000_000,
     )
 
 
@@ -68,6 +73,13 @@ def test_good_rules_pass():
     check(replace(PRICE, metric=Metric.RETURN, timeframe=MINUTE, window=5, threshold=0.01))
     check(replace(PRICE, metric=Metric.DATA_AGE, target="*", threshold=60))
     check(replace(Z, metric=Metric.EG_P, condition=Condition.CROSSES_UP, threshold=0.05, recovery_threshold=None))
+    check(replace(Z, metric=Metric.BETA_CHANGE, condition=Condition.OUTSIDE, threshold=0.2, recovery_threshold=None))
+    check(replace(PRICE, metric=Metric.GAPS, target="pipeline", threshold=0))
+    check(replace(PRICE, metric=Metric.DATA_AGE, target="pipeline", threshold=30))
+    check(replace(PRICE, metric=Metric.FLOW_FAILURES, target="fit_pairs", threshold=2))
+    check(replace(PRICE, metric=Metric.QUOTED_SPREAD_BPS, timeframe=MINUTE, threshold=5))
+    check(replace(PRICE, evaluate=Evaluate.BAR_CLOSE, timeframe=MINUTE, channels=("webhook",), labels=(("desk", "a b"),)))
+    check(replace(PRICE, evaluate=Evaluate.ONCE, expires_at_us=1_723_161_256_000_000))
     check(replace(Z, metric=Metric.SPREAD, condition=Condition.INSIDE, lower_threshold=-10, threshold=-5, recovery_threshold=-4))
 
 
@@ -79,6 +91,11 @@ def test_good_rules_pass():
         (replace(Z, condition=Condition.OUTSIDE, for_s=0), "ETHUSDT/BTCUSDT z-score 1m outside -2 to 2, recovers inside -0.5 to 0.5"),
         (replace(Z, target="*", condition=Condition.CROSSES_UP), "every pair z-score 1m crosses up through 2 for 30 s, recovers under 0.5"),
         (replace(PRICE, target="*", metric=Metric.DATA_AGE, threshold=60), "every symbol data age above 60 s"),
+        (replace(PRICE, target="pipeline", metric=Metric.GAPS, threshold=3, evaluate=Evaluate.ONCE), "pipeline open gaps above 3, once"),
+        (
+            replace(Z, keep_firing_for_s=60, evaluate=Evaluate.BAR_CLOSE),
+            "ETHUSDT/BTCUSDT z-score 1m above 2 for 30 s, recovers under 0.5 for 60 s, on bar close",
+        ),
         (replace(PRICE, metric=Metric.RETURN, timeframe=MINUTE, window=5, threshold=0.01), "BTCUSDT 5-bar return 1m above 0.01"),
     ],
 )
@@ -143,6 +160,23 @@ def test_limits_of_a_correlation_are_known(changes, part):
         (replace(PRICE, rule_id="a b"), "rule id 'a b'"),
         (replace(PRICE, note="x" * 3000), "shorten"),
         (replace(PRICE, condition=Condition.BELOW, threshold=0), "price is always 0 or more"),
+        (replace(PRICE, keep_firing_for_s=-1), "keep_firing_for_s = -1"),
+        (replace(PRICE, evaluate=Evaluate.BAR_CLOSE), "price on bar close needs a timeframe; choose one of 1s, 1m"),
+        (replace(PRICE, metric=Metric.DATA_AGE, evaluate=Evaluate.BAR_CLOSE, timeframe=MINUTE), "data age is no property of a bar"),
+        (replace(PRICE, metric=Metric.AMIHUD, timeframe=MINUTE, threshold=1e-9, evaluate=Evaluate.BAR_CLOSE), "no property of a bar"),
+        (replace(PRICE, target="pipeline"), "price belongs to a symbol, and pipeline is none"),
+        (replace(PRICE, metric=Metric.FLOW_FAILURES, threshold=0), "flow failures belongs to a pipeline, and BTCUSDT is none"),
+        (replace(PRICE, metric=Metric.FLOW_FAILURES, threshold=0, target="resampel"), "did you mean resample?"),
+        (replace(PRICE, metric=Metric.FLOW_FAILURES, threshold=0, target="*"), "choose pipeline or a flow: archive"),
+        (replace(PRICE, metric=Metric.GAPS, threshold=-1), "open gaps is always 0 or more"),
+        (replace(Z, metric=Metric.TAKER_IMBALANCE, target="BTCUSDT", recovery_threshold=None), "always between -1 and 1"),
+        (replace(PRICE, channels=("slack",)), "channel 'slack' is not configured; choose from callback, webhook"),
+        (replace(PRICE, channels=("webhook", "webhook")), "name one twice"),
+        (replace(PRICE, labels=(("two words", "x"),)), "label 'two words'"),
+        (replace(PRICE, labels=(("a", "x\ny"),)), "label a = 'x\\ny'"),
+        (replace(PRICE, labels=tuple((f"l{n}", "") for n in range(21))), "21 labels; 20 at most"),
+        (replace(PRICE, expires_at_us=1_000_000_000_000_000), "expires at 2001-09-09 01:46:40 UTC, which is past"),
+        (replace(Z, expires_at_us=1_723_161_265_000_000), "before it can have held for 30 s"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(rule, part):
@@ -166,7 +200,7 @@ rules = st.builds(
     evaluate=st.sampled_from(Evaluate),
     channels=st.sampled_from([(), ("webhook",), ("webhook", "callback")]),
     labels=st.sampled_from([(), (("desk", "crypto"), ("team", "a b"))]),
-    expires_at_us=st.none() | st.just(1_723_161_255_000_000),
+    expires_at_us=st.none() | st.just(1_823_161_255_000_000),
     active_hours=st.none() | st.just(ActiveHours.parse("mon-fri 08:00-17:30 Europe/Berlin")),
 )
 
@@ -268,3 +302,9 @@ def test_every_metric_is_described():
     assert set(METRICS) == set(Metric)
     assert all(facts.label and facts.meaning and facts.low < facts.high for facts in METRICS.values())
     assert {facts.kind for facts in METRICS.values()} == set(TargetKind)
+
+
+def test_every_flow_has_a_name_that_rules_know():
+    flows = Path(__file__).parents[2] / "flows"
+    named = [path.stem for path in flows.glob("*.py") if re.search(r"^@flow\(", path.read_text(), re.MULTILINE)]
+    assert sorted(named) == sorted(FLOWS)
