@@ -25,6 +25,7 @@ def test_backfill_fetches_what_is_missing(make_profile, serve_warehouse, venue_u
 
     warehouse = serve_warehouse(make_profile(rest_url=venue_url))
     end = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(minutes=3)
+    end -= timedelta(minutes=end.minute % 5)  # so that as many candles of 5m are over, whatever the time of day
     start = end - timedelta(minutes=30)
     assert backfill(start=start, end=end) == rows(warehouse, "klines") == 72  # 30 of 1m and 6 of 5m for each symbol
     assert backfill(start=start, end=end) == 0

@@ -58,8 +58,8 @@ async def rest_ids(port: int, first: int, last: int, symbol: str = "BTCUSDT") ->
 
 def test_skipped_ids_are_missing_from_the_stream_and_given_by_rest(broken):
     async def story():
-        async with broken('[[fault]]\nkind = "skip"\nat_s = 0.1\ncount = 7') as port:
-            seen = ids(await hear(port, 0.4))
+        async with broken('[[fault]]\nkind = "skip"\nat_s = 0.4\ncount = 7') as port:
+            seen = ids(await hear(port, 0.9))
             return seen, await rest_ids(port, seen[0], seen[-1])
 
     seen, told = asyncio.run(story())
@@ -71,7 +71,7 @@ def test_skipped_ids_are_missing_from_the_stream_and_given_by_rest(broken):
 
 def test_the_ids_of_a_hole_are_given_by_nobody_and_the_ledger_says_so(broken, tmp_path):
     path = tmp_path / "ledger"
-    plan = '[[fault]]\nkind = "hole"\nat_s = 0.1\ncount = 4\nsymbol = "BTCUSDT"'
+    plan = '[[fault]]\nkind = "hole"\nat_s = 0.4\ncount = 4\nsymbol = "BTCUSDT"'
 
     async def story():
         async with broken(plan, ledger=path) as port:
@@ -132,7 +132,7 @@ def test_duplicates_and_overtaken_messages_lose_nothing(broken):
 
 def test_delayed_messages_come_late_and_in_order(broken):
     async def story():
-        plan = '[[fault]]\nkind = "delay"\nat_s = 0.1\nfor_s = 0.2\nby_s = 0.3'
+        plan = '[[fault]]\nkind = "delay"\nat_s = 0.4\nfor_s = 0.2\nby_s = 0.3'
         arrived = []
         async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}", close_timeout=0.1) as client:
             with suppress(TimeoutError):
@@ -202,19 +202,19 @@ def test_malformed_frames_are_read_by_no_decoder(broken, path):
 
 def test_a_malformed_frame_takes_the_place_of_the_true_one(broken):
     async def story():
-        async with broken('[[fault]]\nkind = "malformed"\nat_s = 0.1\ncount = 3\nshape = "truncated"') as port:
-            return await hear(port, 0.4)
+        async with broken('[[fault]]\nkind = "malformed"\nat_s = 0.4\ncount = 3\nshape = "truncated"') as port:
+            return await hear(port, 0.9)
 
     good = [json.loads(raw)["a"] for raw in asyncio.run(story()) if raw.endswith(b"}")]
     assert len(set(range(good[0], good[-1] + 1)) - set(good)) == 3
 
 
 def test_an_oversized_frame_is_valid_and_ends_a_connection_with_a_limit(broken):
-    plan = '[[fault]]\nkind = "oversized"\nat_s = 0.1\nbytes = 1_500_000'
+    plan = '[[fault]]\nkind = "oversized"\nat_s = 0.4\nbytes = 1_500_000'
 
     async def patient():
         async with broken(plan) as port:
-            return await hear(port, 0.4)
+            return await hear(port, 0.9)
 
     heard = asyncio.run(patient())
     (large,) = [raw for raw in heard if len(raw) > 1_000_000]
