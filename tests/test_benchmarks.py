@@ -14,6 +14,7 @@ import pytest
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 SMALL = {
+    "bench_alerts": "--rules 20 --rate 200 --seconds 0.3 --wire-rules 0",
     "bench_backfill": "--symbols 2 --days 1 --traded OPUSDT --rest-minutes 2 --runs 1",
     "bench_statistics": "--bars 200 --rolling-bars 2000 --symbols 8 --sampled-pairs 3 --runs 1 --no-compile",
     "bench_resample": "--ticks 4000 --runs 1",
@@ -64,6 +65,12 @@ def test_both_journals_beside_bare_writing(run: Run, need_redis: None) -> None:
 def test_landing_beside_bare_appends(run: Run) -> None:
     printed = run("bench_landing")
     assert len(re.findall(r"^landing, everything in it .* msg/s .* msg/s +[\d.]+x$", printed, re.MULTILINE)) == 2
+
+
+def test_alert_rules_beside_landing_without_them(run: Run) -> None:
+    printed = run("bench_alerts")
+    assert re.search(r"^20 rules: a batch landed, p50 .* without rules .* [\d.]+x$", printed, re.MULTILINE)
+    assert "distinct watches" in printed
 
 
 @pytest.mark.slow
