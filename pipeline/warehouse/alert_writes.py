@@ -17,9 +17,10 @@ _MOST_LOGGED = 20
 class AlertWrites:
     """States, events and deliveries that wait for the end of the transaction."""
 
-    def __init__(self, store: LiveStore, channels: Sequence[str]) -> None:
+    def __init__(self, store: LiveStore, channels: Sequence[str], *, told: bool = True) -> None:
         self._store = store
         self._channels = tuple(channels)
+        self._told = told
         self._states: dict[tuple[str, str], AlertState | None] = {}
         self._events: list[AlertEvent] = []
 
@@ -50,9 +51,9 @@ class AlertWrites:
                     for row in outbox_rows(event, event.channels or self._channels, event.at_us)
                 ]
             )
-            for event in self._events[:_MOST_LOGGED]:
+            for event in self._events[: _MOST_LOGGED if self._told else 0]:
                 _log.info("alert", extra={"rule": event.rule_id, "series": event.series, "kind": event.kind.value, "value": event.value})
-            if len(self._events) > _MOST_LOGGED:
+            if self._told and len(self._events) > _MOST_LOGGED:
                 _log.info("alerts", extra={"events": len(self._events), "logged": _MOST_LOGGED})
             self._events = []
 

@@ -65,6 +65,7 @@ class AlertEngine:
         channels: Sequence[str],
         *,
         lateness_ms: int = 1_000,
+        told: bool = True,
     ) -> None:
         self._store = store
         self._inputs = inputs
@@ -73,12 +74,18 @@ class AlertEngine:
         self._timeframes = tuple(timeframes)
         self._channels = tuple(channels)
         self._lateness_us = lateness_ms * 1_000
+        self._told = told  # in the log, too: not what a rule would have done
         self._universe = Universe(())
         self._seen_us: int | None = None
         self._again: set[str] = set()
         self._fresh: list[Cell] = []
         self._written = False
         self._read()
+
+    @property
+    def watches(self) -> int:
+        """Number of distinct values that rules look at."""
+        return len(self._book.cells)
 
     def forget(self) -> None:
         """Read everything from the tables again, after a transaction that did not commit."""
@@ -337,7 +344,7 @@ class AlertEngine:
         self._states = {(state.rule_id, state.series): state for state in states}
         self._market = Market(self._store, self._bars, self._windows, lateness_us=self._lateness_us)
         self._market.measured = Measured(self._inputs.kept())
-        self._writes = AlertWrites(self._store, self._channels)
+        self._writes = AlertWrites(self._store, self._channels, told=self._told)
         self._seen_us, self._again = self._store.traded_until_us(), set()
         if self._seen_us is not None:
             self._seen_us = (self._seen_us - 1) // GRID_US * GRID_US
