@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipeline.cli.alert_options import WHEN, duration, rule_options, rule_row
+from pipeline.cli.alert_trial import alert_dead, alert_resend, alert_test
 from pipeline.cli.asking import ask, told
 from pipeline.cli.process import effective_settings, existing_profile, profile_option
 from pipeline.errors import RuleError, UsageError
@@ -330,6 +331,11 @@ def _evidence(row: dict[str, Any]) -> str:
     return ", ".join([*parts, f"event {row['event_id']}"])
 
 
+alert.add_command(alert_test)
+alert.add_command(alert_dead)
+alert.add_command(alert_resend)
+
+
 # ---------------------------------------------------------------------------------------------------- checks
 
 
@@ -341,6 +347,7 @@ def _check(profile: Profile, rule: Rule, *, where: str = "") -> None:
     """
     from pipeline.alerts import validate
     from pipeline.jobs.rule_file import microseconds
+    from pipeline.notify import channels_of
     from pipeline.profile import read_universe
 
     chosen, universe = effective_settings(profile), read_universe(profile)
@@ -353,6 +360,7 @@ def _check(profile: Profile, rule: Rule, *, where: str = "") -> None:
             known_symbols=universe.symbols,
             known_pairs=[spec.pair for spec in universe.pairs],
             timeframes=chosen.parsed_timeframes,
+            channels=list(channels_of(chosen)) or None,
             now_us=microseconds(_journal_time(profile)) if rule.expires_at_us is not None else 0,
         )
     except RuleError as error:

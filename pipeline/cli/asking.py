@@ -39,9 +39,11 @@ def ask(profile: Profile, changes: Sequence[Change]) -> bool:
 
 def _apply(profile: Profile, warehouse: LocalWarehouse) -> None:
     """Do what the process would do, into the journal and out of it: a rebuild must know of it, too."""
+    from pipeline.notify import channels_of
     from pipeline.warehouse import Engine
 
-    engine = Engine(profile, effective_settings(profile), warehouse)
+    chosen = effective_settings(profile)
+    engine = Engine(profile, chosen, warehouse, channels=tuple(channels_of(chosen)))
     try:
         engine.apply_requests()
     finally:

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.cli import main
+from pipeline.journal import JournalWriter
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, open_profile
 from pipeline.settings import Settings, settings
@@ -129,6 +130,37 @@ def test_a_file_is_loaded_and_loading_it_again_changes_nothing(spreadwatch, prof
     assert code == 2
     assert "rule 'eth-rich': " in err
     assert "can never fire" in err
+
+
+def test_a_rule_is_tried_on_the_past(spreadwatch, profile):
+    """Eight trades, a second apart, over and under 100."""
+    with JournalWriter(profile.journal / "ingest", fsync_s=1, segment_bytes=1 << 20, segment_seconds=3_600) as writer:
+        for number, price in enumerate((90, 101, 102, 90, 90, 103, 103, 90)):
+            at = 1_772_409_600_000 + 1_000 * number
+            line = f'{{"e":"trade","E":{at},"T":{at},"s":"BTCUSDT","t":{number},"p":"{price}","q":"2","X":"MARKET","m":false}}'
+            writer.append(at * 1_000_000, line.encode())
+    with open_local(profile) as opened:
+        engine = Engine(profile, Settings(), opened)
+        engine.land_everything()
+        engine.close()
+    code, out, err = spreadwatch("alert", "test", "BTCUSDT", "price", "above", "100")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "BTCUSDT price above 100"
+    assert lines[1].endswith("replayed from trades, grouped as they became known (8 updates)")
+    assert lines[2:5] == [
+        "note: there is nothing before 2026-03-02 00:00 UTC",
+        "  2026-03-02 00:00:01.0  BTCUSDT fired at 101 for 2.0 s",
+        "  2026-03-02 00:00:05.0  BTCUSDT fired at 103 and still does after 2.0 s",
+    ]
+    assert lines[-1].startswith("would have fired 2 times, 4.0 s in all")
+    code, out, _ = spreadwatch("alert", "test", "before-the-event", "--file", str(EXAMPLE), "--events")
+    assert (code, out.splitlines()[-1].split(",")[0]) == (0, "would have fired 0 times")
+    assert "no rule; expected a rule's id" in spreadwatch("alert", "test", "BTCUSDT", "price")[2]
+    assert "alert rule 'poor' does not exist" in spreadwatch("alert", "test", "poor")[2]
+    assert "cannot be replayed" in spreadwatch("alert", "test", "BTCUSDT", "gaps", "above", "1")[2]
+    assert spreadwatch("alert", "dead") == (0, "nothing has been sent yet\n", "")
+    assert "was not given up" in spreadwatch("alert", "resend", "ab")[2]
 
 
 def test_a_running_warehouse_applies_what_is_asked(spreadwatch, profile):
