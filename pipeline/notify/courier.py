@@ -136,6 +136,7 @@ class Courier:
                     if now_s - began_s > _TURN_S or not self._may_send(now_s):
                         queue.clear()
                         return
+                    self._sent_s.append(now_s)  # before anything is awaited: others send at the same time
                     mine = await self._try(message, now_us, book)
                     results.extend(mine)
                     if loop.time() - written_s > _WRITE_EVERY_S:
@@ -165,7 +166,6 @@ class Courier:
                 raise NotifyError(msg, retryable=True)  # noqa: TRY301  judged below like every other failure
             if len(message.rows) > 1 or self._policy.group_by is not GroupBy.NONE:
                 await book.form(message)
-            self._sent_s.append(loop.time())
             await self._channel.send(message.message_id, message.payload)
         except NotifyError as error:
             if error.retryable:

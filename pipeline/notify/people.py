@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import warnings
 from contextvars import ContextVar
 from typing import Any
 
@@ -139,9 +140,11 @@ def _service(url: str, name: str) -> tuple[str, Any]:
     found = _SCHEME.match(url)
     scheme = found.group().lower() if found else "?"
     try:
-        import apprise  # noqa: PLC0415  an extra, and slow to import
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import apprise  # noqa: PLC0415  an extra, and slow to import
     except ImportError:
-        msg = f"channel {name} ({scheme}) needs apprise, which is not installed; run: pip install 'spreadwatch[apprise]'"
+        msg = f"channel {name} needs apprise, which is not installed; run: pip install 'spreadwatch[apprise]'"
         raise SettingsError(msg) from None
     for logger in _LOGGERS:
         logging.getLogger(logger).addFilter(_overheard)
@@ -149,12 +152,14 @@ def _service(url: str, name: str) -> tuple[str, Any]:
     try:
         asset = apprise.AppriseAsset(app_id="Spreadwatch", app_desc="Spreadwatch", secure_logging=True, http_redirects=False)
         service = apprise.Apprise(asset=asset)
-        known = service.add(url) if found else False
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the first URL makes it import its hundred services
+            known = service.add(url) if found else False
     except Exception:  # noqa: BLE001  whatever a service makes of its URL
         known = False
     finally:
         _sending.reset(saying)
     if not known:
-        msg = f"channel {name} ({scheme}) has a url that no service takes; see https://github.com/caronc/apprise/wiki for its form"
+        msg = f"channel {name} has a url that no service takes; see https://github.com/caronc/apprise/wiki for its form"
         raise SettingsError(msg)
     return scheme, service

@@ -13,7 +13,8 @@ import pytest
 
 from pipeline.alerts import AlertEvent
 from pipeline.errors import NotifyError, SettingsError
-from pipeline.notify import SIGNATURE_HEADER, WebhookChannel
+from pipeline.notify import SIGNATURE_HEADER, WebhookChannel, signature
+from pipeline.notify.address import is_private, says_private
 
 
 def post(channel, event):
@@ -64,12 +65,89 @@ def test_retry_after_is_honoured_within_reason(receiver, make_event, text, secon
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_redirects_are_not_followed(receiver, make_event, status):
+def test_redirects_to_private_addresses_are_not_followed(receiver, make_event, status):
     receiver.plan, receiver.headers = [status], {"Location": f"http://127.0.0.1:{receiver.port}/elsewhere"}
     error = refused(WebhookChannel(receiver.url), make_event())
     assert not error.retryable
-    assert "redirect" in str(error)
+    assert "redirects to a private address" in str(error)
     assert len(receiver.requests) == 1
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_redirects_are_followed_where_that_is_allowed_as_the_same_request(receiver, make_event, status):
+    receiver.plan, receiver.headers = [status, status, 204], {"Location": "/elsewhere"}
+    event = make_event()
+    post(WebhookChannel(receiver.url, "key", private=True), event)
+    assert [request.path for request in receiver.requests] == ["/hook/s3cret-token", "/elsewhere", "/elsewhere"]
+    assert len({request.body for request in receiver.requests}) == 1
+    assert {request.headers[SIGNATURE_HEADER.lower()] for request in receiver.requests} == {signature("key", event.to_json().encode())}
+
+
+@pytest.mark.parametrize(
+    ("status", "location", "part"),
+    [
+        (302, "/again", "redirects more than 3 times"),
+        (302, "ftp://s3cret/x", "no http or https address"),
+        (303, "/again", "which is not followed"),
+        (302, None, "which is not followed"),
+    ],
+)
+def test_redirects_that_lead_nowhere(receiver, make_event, status, location, part):
+    receiver.plan, receiver.headers = [status] * 9, {"Location": location} if location else {}
+    error = refused(WebhookChannel(receiver.url, private=True), make_event())
+    assert not error.retryable
+    assert part in str(error)
+    assert len(receiver.requests) == (4 if "more" in part else 1)
+
+
+def test_a_name_of_the_internet_with_a_private_address_is_not_connected_to(receiver, make_event, monkeypatch):
+    answers = []
+
+    async def getaddrinfo(self, host, port, **_):
+        answers.append(host)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in ("127.0.0.1", "8.8.8.8")]
+
+    monkeypatch.setattr(asyncio.base_events.BaseEventLoop, "getaddrinfo", getaddrinfo)
+    url = f"http://hooks.example.com:{receiver.port}/hook/s3cret-token"
+    error = refused(WebhookChannel(url), make_event())
+    assert error.retryable
+    assert "private address" in str(error)
+    assert receiver.requests == []
+    # where it is allowed the connection goes to the address that was judged: the name is resolved once
+    answers.clear()
+    post(WebhookChannel(url, private=True), make_event())
+    assert answers == ["hooks.example.com"]
+    assert receiver.requests[0].headers["host"] == f"hooks.example.com:{receiver.port}"
+
+
+@pytest.mark.parametrize(
+    ("address", "private"),
+    [
+        ("127.0.0.1", True),
+        ("10.1.2.3", True),
+        ("169.254.169.254", True),
+        ("0.0.0.0", True),
+        ("100.64.0.1", True),
+        ("224.0.0.1", True),
+        ("::1", True),
+        ("fe80::1%eth0", True),
+        ("fd00::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("64:ff9b::7f00:1", True),
+        ("2002:7f00:1::", True),
+        ("nonsense", True),
+        ("8.8.8.8", False),
+        ("2606:4700:4700::1111", False),
+        ("::ffff:8.8.8.8", False),
+    ],
+)
+def test_which_addresses_are_private(address, private):
+    assert is_private(address) is private
+
+
+def test_hosts_that_say_that_they_are_private():
+    assert all(map(says_private, ["127.0.0.1", "localhost", "receiver", "x.internal", "::1", "8.8.8.8"]))
+    assert not any(map(says_private, ["example.com", "hooks.example.com.", "internal.example.org"]))
 
 
 @pytest.mark.parametrize("slow", ["delay_s", "drip_s"])

@@ -56,6 +56,13 @@ class Feed(threading.Thread):
         self._writer.close()
 
 
+class Listener(ThreadingHTTPServer):
+    """Many may knock at one time."""
+
+    request_queue_size = 128
+    daemon_threads = True
+
+
 class Server:
     """Takes webhooks; now and then it is slow, fails, or takes one and says nothing."""
 
@@ -91,8 +98,7 @@ class Server:
             def log_message(self, *_):
                 pass
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        self._server = Listener(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
         self._thread.start()
