@@ -160,7 +160,7 @@ def test_a_rule_is_tried_on_the_past(spreadwatch, profile):
     assert "alert rule 'poor' does not exist" in spreadwatch("alert", "test", "poor")[2]
     assert "cannot be replayed" in spreadwatch("alert", "test", "BTCUSDT", "gaps", "above", "1")[2]
     assert spreadwatch("alert", "dead") == (0, "nothing has been sent yet\n", "")
-    assert "was not given up" in spreadwatch("alert", "resend", "ab")[2]
+    assert "no delivery of event ab was given up" in spreadwatch("alert", "resend", "ab")[2]
 
 
 def test_a_running_warehouse_applies_what_is_asked(spreadwatch, profile):
