@@ -5,7 +5,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.session import listed, progress, run_name, session, tell, with_retries
+from flows.session import OUTCOMES, listed, progress, run_name, session, tell, with_retries
 
 
 @flow(
@@ -13,6 +13,7 @@ from flows.session import listed, progress, run_name, session, tell, with_retrie
     description="Moves whole days of ticks, quotes and 1s bars that are old enough from the database into Parquet files.",
     flow_run_name=run_name(lambda given: f"archive {listed(given.get('datasets'), 'everything that is old enough')}"),
     timeout_seconds=3_600,
+    **OUTCOMES,
 )
 def archive(datasets: list[str] | None = None) -> int:
     """Archive what is due; the ages are settings.

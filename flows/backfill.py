@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from prefect import flow, get_run_logger
 
-from flows.session import here, listed, progress, run_name, session, tell, universe, with_retries
+from flows.session import OUTCOMES, here, listed, progress, run_name, session, tell, universe, with_retries
 from flows.uploading import take_file
 from pipeline.cli.process import require_own_kind
 from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time
@@ -30,6 +30,7 @@ _PATIENCE_S = 5 * 3_600.0
         )
     ),
     timeout_seconds=6 * 3_600,
+    **OUTCOMES,
 )
 def backfill(
     *,

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from prefect import flow
 from pydantic import Field
 
-from flows.session import here, listed, run_name, session, tell, universe, with_retries
+from flows.session import OUTCOMES, here, listed, run_name, session, tell, universe, with_retries
 from pipeline.errors import UsageError
 from pipeline.jobs.choice import chosen_pairs, chosen_timeframes
 
@@ -19,6 +19,7 @@ _SHORTEST, _LONGEST = 30, 100_000
         lambda given: f"fit {listed(given.get('pairs'), 'every pair')} on {listed(given.get('timeframes'), 'every timeframe')}"
     ),
     timeout_seconds=1_800,
+    **OUTCOMES,
 )
 def fit_pairs(
     pairs: list[str] | None = None,

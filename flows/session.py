@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from pipeline.store import Warehouse
 
 R = TypeVar("R")
+_log = logging.getLogger(__name__)
 
 _RETRYABLE = (WarehouseUnavailable, VenueUnavailable, RateLimited)
 _RETRY_DELAYS_S = [2.0, 8.0, 30.0]
@@ -87,6 +90,35 @@ def session(job: str, *, patience_s: float = 600.0) -> Iterator[Session]:
     # Never the file itself: the warehouse may be restarting, and would find it taken.
     with turn(profile, job, patience_s=patience_s), connect(profile, Role.WRITER) as warehouse:
         yield Session(profile, chosen, warehouse, datetime.now(UTC), f"{flow_run.flow_name}:{flow_run.name or flow_run.id or job}")
+
+
+def note_success(flow: Any, run: Any, _state: Any) -> None:
+    """Note that a run ended well, for the alert rules on flows that fail."""
+    _note(flow.name, str(run.id), ok=True)
+
+
+def note_failure(flow: Any, run: Any, state: Any) -> None:
+    """Note that a run failed or crashed, and with what."""
+    _note(flow.name, str(run.id), ok=False, detail=" ".join(str(state.message or state.name).split()))
+
+
+def _note(flow: str, run: str, *, ok: bool, detail: str = "") -> None:
+    """Write how a run ended; without a warehouse nobody could read it, and the run is over whatever becomes of this."""
+    from pipeline.errors import SpreadwatchError
+    from pipeline.store import Role, connect
+    from pipeline.store.flow_runs import note_flow_run
+
+    try:
+        with connect(here()[0], Role.WRITER) as warehouse:
+            note_flow_run(warehouse, run=run, flow=flow, ended_at=datetime.now(UTC), ok=ok, detail=detail)
+    except SpreadwatchError as error:
+        _log.warning("the end of a run is not noted", extra={"flow": flow, "ok": ok, "why": str(error)})
+
+
+OUTCOMES: Mapping[str, Any] = MappingProxyType(
+    {"on_completion": [note_success], "on_failure": [note_failure], "on_crashed": [note_failure]}
+)
+"""What every flow does at its end."""
 
 
 def is_retryable(_task: object, _run: object, state: Any) -> bool:

@@ -56,7 +56,7 @@ class AlertState(Record):
         armed: of a crossing, whether the near side has been seen.
         acknowledged_us: when somebody took note of the firing; None when nobody has.
         acknowledged_by: who did.
-        reason: why there is no value; empty when there is one.
+        reason: why there is no value: why it went, or, before the first one, why there is none now; empty when there is one.
         snoozed_until_us: until when nobody is told; None when it is not snoozed.
         snoozed_by: who wanted that.
         muted: whether nobody is told until somebody says otherwise.
@@ -234,7 +234,7 @@ def _missing(rule: Rule, state: AlertState, now_us: int, reading: Reading) -> St
         return (state, ()) if state.phase is Phase.ERROR else _move(rule, state, now_us, reading, Phase.ERROR, EventKind.ERROR)
     if state.phase is not Phase.NODATA:
         return _move(rule, state, now_us, reading, Phase.NODATA, EventKind.NODATA)
-    if state.since_us is None and not state.reason and reading.why:
+    if state.since_us is None and state.reason != reading.why:
         return replace(state, reason=reading.why), ()
     return state, ()
 

@@ -105,7 +105,7 @@ class Engine:
         if self._is_due("models", _MODELS_EVERY_S):
             self._activate_models()
         if self._is_due("measures", _MODELS_EVERY_S):
-            self._journal_measures()
+            self.journal_measures()
         if self._is_due("orders", _ORDERS_EVERY_S):
             self._orders.look()
         if self._is_due("prune", _PRUNE_EVERY_S):
@@ -207,6 +207,18 @@ class Engine:
         self._control.commit()
         self._live.take_requests([request.request_id for request in waiting])
 
+    def journal_measures(self) -> None:
+        """Put what flows have measured since, of what alert rules watch, into the journal, and land it at once."""
+        if self._lander.clock.time_us == 0:
+            return
+        lines = measured_lines(self._alerts.unmeasured())
+        for line in lines:
+            self._control.append(time.time_ns(), line)
+        if lines:
+            self._control.commit()
+            self._find_sources()
+            self._land(CONTROL, self._settings.batch_max_lines)
+
     def _activate_models(self) -> None:
         if self._lander.clock.time_us == 0:
             return
@@ -216,18 +228,6 @@ class Engine:
         if candidates:
             self._control.commit()
             # Landed at once, so that the same model is not put forward again.
-            self._find_sources()
-            self._land(CONTROL, self._settings.batch_max_lines)
-
-    def _journal_measures(self) -> None:
-        """Put what flows have measured since, of what alert rules watch, into the journal, and land it at once."""
-        if self._lander.clock.time_us == 0:
-            return
-        lines = measured_lines(self._alerts.unmeasured())
-        for line in lines:
-            self._control.append(time.time_ns(), line)
-        if lines:
-            self._control.commit()
             self._find_sources()
             self._land(CONTROL, self._settings.batch_max_lines)
 

@@ -130,7 +130,7 @@ class Market:
         bar = self.book.last_close(watch.series, frame, end_us)
         now = self.book.price(watch.series) if not watch.on_close else bar[1] if bar else None
         if then is None or now is None:
-            return Reading(None, why=f"{watch.series} has no bar at {utc(then_us)} to compare with")
+            return Reading(None, why=f"{watch.series} has no bar {watch.window} x {frame} ago to compare with")
         return Reading(now / then - 1.0, first_bar_us=then_us, last_bar_us=last_us)
 
     def _pair_reading(self, watch: Watch, now_us: int) -> Reading:

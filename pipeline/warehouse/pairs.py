@@ -85,13 +85,13 @@ def pair_value(metric: Metric, rows: Rows, beta: float, scale: Scale, windows: S
     if metric is Metric.ZSCORE:
         count = windows.zscore
         if have < count:
-            return None, have, f"its window has {have} of {count} bars"
+            return None, have, f"its window of {count} bars is not full yet"
         spreads = [_spread(y, x, beta, scale) for y, x in zip(rows.y[-count:], rows.x[-count:], strict=True)]
         value = latest_zscore(spreads)
         return value, count, "" if value is not None else "the spread stands still in its whole window"
     count = windows.correlation + 1
     if have < count:
-        return None, have, f"its window has {have} of {count} bars"
+        return None, have, f"its window of {count} bars is not full yet"
     value = latest_correlation(latest_log_returns(rows.y[-count:]), latest_log_returns(rows.x[-count:]))
     return value, count, "" if value is not None else "a leg stands still in its whole window"
 

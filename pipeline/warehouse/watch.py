@@ -75,7 +75,7 @@ class Instance:
             return self.low <= reading.value <= self.high
         if reading.failed:
             return self.state.phase is Phase.ERROR
-        return self.state.phase is Phase.NODATA and (self.state.since_us is not None or bool(self.state.reason))
+        return self.state.phase is Phase.NODATA and (self.state.since_us is not None or self.state.reason == reading.why)
 
 
 @dataclass(slots=True, eq=False)

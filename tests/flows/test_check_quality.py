@@ -31,6 +31,10 @@ def test_findings_are_told_and_only_an_error_fails_the_run(make_profile, serve_w
     assert "ohlc" in newest_artifact("quality").data
     assert "| error | ohlc | BTCUSDT | 1s |" in newest_artifact("quality-summary").data
 
+    ends = warehouse.select("SELECT flow, ok, detail FROM flow_runs ORDER BY ended_at").rows()
+    assert [end[:2] for end in ends] == [("check_quality", True), ("check_quality", False)]
+    assert "ohlc of BTCUSDT 1s fails" in ends[1][2]
+
     from flows.screen import screen
 
     assert screen(timeframe="1m", lookback=60) == 0
