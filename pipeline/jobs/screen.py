@@ -250,7 +250,8 @@ def _tested(window: Window, least_volume: float, *, both_directions: bool, progr
             "outcome": [PairOutcome(code).name.lower().replace("_", " ") for code in found.outcome[order].tolist()],
         }
     )
-    return frame.with_columns(pl.col(pl.Float64).fill_nan(None), pl.when(pl.col("used_lag") >= 0).then("used_lag").alias("used_lag"))
+    frame = frame.with_columns(pl.col(pl.Float64).fill_nan(None), pl.when(pl.col("used_lag") >= 0).then("used_lag").alias("used_lag"))
+    return frame.with_columns(pl.col("crossings").cast(pl.Int64))
 
 
 def _closes(
