@@ -104,11 +104,17 @@ class Courier:
         """How the channel wants to be used."""
         return self._policy
 
+    @property
+    def at_home(self) -> bool:
+        """Whether it may send now: the channel is not left alone, and its rate allows it. Called within an event loop."""
+        now_s = asyncio.get_running_loop().time()
+        return now_s >= self._paused_until_s and self._may_send(now_s)
+
     def plan(self, rows: Sequence[OutboxRow], now_us: int) -> list[list[Message]]:
         """Lanes of messages that may be sent now; none while the channel is left alone. Called within an event loop."""
         now_s = asyncio.get_running_loop().time()
         self._seen_s = {row.event_id: self._seen_s.get(row.event_id, now_s) for row in rows}
-        if now_s < self._paused_until_s or not self._may_send(now_s):
+        if not self.at_home:
             return []
         return lanes(rows, self._policy, now_us, lambda row: now_s - self._seen_s[row.event_id])
 

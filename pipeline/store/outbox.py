@@ -86,21 +86,26 @@ class OutboxStore:
     def look(self) -> Look:
         """What waits, and all that decides whether it is sent; of one moment."""
         with self._transaction():
+            # the payloads of thousands of waiting rows are not read to find the first ones
+            numbers = self._connection.execute(
+                """SELECT rowid FROM outbox WHERE state = 'waiting'
+                   QUALIFY row_number() OVER (PARTITION BY channel ORDER BY rowid) <= ?""",
+                [_MOST_ROWS],
+            ).fetchall()
+            if not numbers:
+                return Look()
             rows = self._connection.execute(
                 """SELECT event_id, channel, rule_id, series, payload, epoch_us(next_at), attempts,
                           coalesce(payload->>'kind', ''), coalesce(payload->>'severity', ''),
                           TRY_CAST(payload->>'active_since_us' AS BIGINT), message_id, repeat_of
-                   FROM (SELECT *, rowid AS no FROM outbox WHERE state = 'waiting'
-                         QUALIFY row_number() OVER (PARTITION BY channel ORDER BY rowid) <= ?)
-                   ORDER BY no""",
-                [_MOST_ROWS],
+                   FROM outbox WHERE rowid IN (SELECT unnest(?::BIGINT[])) ORDER BY rowid""",
+                [[number for (number,) in numbers]],
             ).fetchall()
-            if not rows:
-                return Look()
             keys = [[rule_id, series] for rule_id, series in {(row[2], row[3]) for row in rows}]
             states = self._connection.execute(
                 """SELECT snapshot FROM alert_states s
-                   JOIN (SELECT DISTINCT rule_id, series FROM outbox WHERE state = 'waiting') w USING (rule_id, series)"""
+                   JOIN (SELECT k[1] AS rule_id, k[2] AS series FROM (SELECT unnest(?::VARCHAR[][]) AS k)) USING (rule_id, series)""",
+                [keys],
             ).fetchall()
             unheard = self._connection.execute(
                 """SELECT DISTINCT channel, rule_id, series, TRY_CAST(payload->>'active_since_us' AS BIGINT) FROM outbox

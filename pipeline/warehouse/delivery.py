@@ -23,7 +23,8 @@ _log = logging.getLogger(__name__)
 
 _EVERY_S = 0.25
 _NOTICES_EVERY_S = 1.0
-_REPEATS_EVERY_S = 1.0
+_REPEATS_EVERY_S = (0.5, 30.0)
+"""How often repeats are looked for: a twentieth of the shortest interval, within these bounds."""
 _PRUNE_EVERY_S = 3_600.0
 _GRACE_S = 3.5
 
@@ -73,7 +74,8 @@ class _Worker:
             self._couriers = {name: Courier(name, channel, lately.get(name, ())) for name, channel in self._channels.items()}
         if self._channels and self._is_due("notices", _NOTICES_EVERY_S):
             await self._ask(self._outbox.take_notices, tuple(self._channels))
-        if any(courier.policy.repeat_s for courier in self._couriers.values()) and self._is_due("repeats", _REPEATS_EVERY_S):
+        repeat_s = min((courier.policy.repeat_s for courier in self._couriers.values() if courier.policy.repeat_s), default=None)
+        if repeat_s is not None and self._is_due("repeats", min(max(repeat_s / 20, _REPEATS_EVERY_S[0]), _REPEATS_EVERY_S[1])):
             await self._repeat(self._couriers)
         if self._is_due("prune", _PRUNE_EVERY_S):
             await self._ask(self._outbox.prune, self._keep_days)
@@ -81,6 +83,8 @@ class _Worker:
             task = self._sending.pop(name)
             if error := task.exception():
                 _log.error("delivery failed", extra={"channel": name, "error": str(error)}, exc_info=error)
+        if self._couriers and not any(courier.at_home for name, courier in self._couriers.items() if name not in self._sending):
+            return  # every channel is busy, or left alone for a while
         look = await self._ask(self._outbox.look)
         standings = _standings(look)
         for name in dict.fromkeys(row.channel for row in look.waiting):
