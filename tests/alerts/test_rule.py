@@ -15,6 +15,7 @@ from pipeline.alerts import (
     AlertState,
     Condition,
     Evaluate,
+    EventKind,
     Metric,
     Rule,
     Severity,
@@ -302,6 +303,12 @@ def test_every_metric_is_described():
     assert set(METRICS) == set(Metric)
     assert all(facts.label and facts.meaning and facts.low < facts.high for facts in METRICS.values())
     assert {facts.kind for facts in METRICS.values()} == set(TargetKind)
+
+
+def test_every_metric_event_and_field_is_in_the_docs():
+    page = (Path(__file__).parents[2] / "docs" / "alerts.md").read_text()
+    assert not [name for name in (*METRICS, *EventKind, *Condition, *Evaluate, *Rule.columns()) if f"`{name}`" not in page]
+    assert all(facts.meaning in page for facts in METRICS.values())
 
 
 def test_every_flow_has_a_name_that_rules_know():
