@@ -10,7 +10,7 @@ landing transactions, writes it into the journal, and says in ``request_log`` wh
     alert.snooze          {"rule_id": ..., "series": ..., "until_us": ..., "by": ...}   until_us null or left out: end the snooze
     alert.mute            {"rule_id": ..., "series": ..., "by": ...}
     alert.unmute          {"rule_id": ..., "series": ..., "by": ...}
-    outbox.resend         {"event_id": ..., "channel": ...}   channel null or left out: every channel that gave it up; event_id "*": every event
+    outbox.resend         {"event_id": ..., "channel": ...}   channel left out: every one that gave it up; event_id "*": every event
     universe.add_symbol   {"symbol": ..., "uploaded": true}   uploaded: a user's own data, nothing to subscribe to; false when left out
     universe.remove_symbol {"symbol": ...}
     universe.add_pair     {"pair": "Y/X", "method": ..., "lookback": ..., "scale": ...}
