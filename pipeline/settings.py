@@ -108,7 +108,7 @@ class Settings(BaseSettings):
     )
     quality_silence_s: int = Field(900, ge=10, description="Seconds without a trade that check_quality warns of; four times that fails.")
     report_keep: int = Field(168, ge=1, le=100_000, description="Newest reports that are kept; older ones are deleted.")
-    report_deliver: bool = Field(False, description="Tell of each scheduled report over webhook_url and alert_callback.")
+    report_deliver: bool = Field(False, description="Tell of each scheduled report over the channels of alerts.")
     prefect_password: SecretStr | None = Field(
         None, min_length=8, description="Password of the Prefect UI and API (user `spreadwatch`); open to this machine when unset."
     )

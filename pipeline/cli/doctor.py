@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from pipeline.cli.process import effective_settings, profile_option
-from pipeline.errors import ProfileError, SpreadwatchError, VenueError
+from pipeline.errors import ProfileError, SettingsError, SpreadwatchError, VenueError
 from pipeline.profile import Kind, Profile, load_profile
 from pipeline.settings import Settings, settings
 
@@ -73,6 +73,7 @@ def examine(profile: Profile | None, chosen: Settings) -> Iterator[Finding]:
     yield _extensions()
     yield from _ports(profile, kind, chosen)
     yield from _venue(kind, chosen)
+    yield _channels(chosen)
     if chosen.redis_url is not None:
         yield _redis(chosen.redis_url.get_secret_value())
     if chosen.journal == "redis":
@@ -92,6 +93,16 @@ def prepare_installation() -> None:
     install_extensions()
     warm()
     venue().decode_batch(b"")
+
+
+def _channels(chosen: Settings) -> Finding:
+    from pipeline.notify import channels_of
+
+    try:
+        names = ", ".join(channels_of(chosen))
+    except SettingsError as error:
+        return Finding(Verdict.FAIL, "alerts", str(error))
+    return Finding(Verdict.OK, "alerts", f"are sent to {names}" if names else "are sent nowhere: no channel is configured (docs/alerts.md)")
 
 
 def _python() -> Finding:

@@ -154,3 +154,16 @@ def test_redis_is_looked_at_when_it_is_set(tmp_path: Path) -> None:
     assert "NOAUTH" in none.text
     assert "Redis is optional" in absent.text
     assert "guess" not in wrong.text
+
+
+def test_channels_of_alerts_are_named_and_a_file_that_others_can_read_is_told(tmp_path: Path) -> None:
+    channels = tmp_path / "channels.toml"
+    channels.write_text('[channel.desk]\nurl = "https://desk.example.com/s3cret"\n')
+    channels.chmod(0o600)
+    found = findings(settings(tmp_path, channels_file=channels), Kind.SIMULATED)["alerts"]
+    assert (found.verdict, found.text) == (Verdict.OK, "are sent to desk")
+    channels.chmod(0o644)
+    found = findings(settings(tmp_path, channels_file=channels), Kind.SIMULATED)["alerts"]
+    assert found.verdict is Verdict.FAIL
+    assert "chmod 600" in found.text
+    assert "s3cret" not in found.text
