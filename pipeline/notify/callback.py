@@ -6,12 +6,15 @@ import asyncio
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from pipeline.errors import NotifyError, SettingsError
 from pipeline.notify.channel import Policy
 from pipeline.notify.thread import OneThread, StillBusy
+
+_ADDRESS = re.compile(r"\b([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s'\"]*")
 
 
 class CallbackChannel:
@@ -105,4 +108,5 @@ def _load(target: str) -> Callable[[Mapping[str, object]], object]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]
+    """What an error says; addresses, which often are secrets, shortened to their scheme."""
+    return _ADDRESS.sub(r"\1...", " ".join(str(error).split()))[:200]

@@ -139,11 +139,16 @@ class OutboxStore:
     def record(self, results: Sequence[Recorded]) -> None:
         """Write what became of rows."""
         with self._transaction():
-            self._connection.executemany(
-                """UPDATE outbox SET state = $1, attempts = $2, next_at = coalesce(make_timestamptz($3::BIGINT), next_at), last_error = $4,
-                          message_id = coalesce($5, message_id), done_at = if($1 = 'waiting', NULL, now())
-                   WHERE event_id = $6 AND channel = $7 AND state = 'waiting'""",
-                [list(result) for result in results],
+            # one statement: each would look through the whole table
+            self._connection.execute(
+                """UPDATE outbox SET state = r.state, attempts = r.attempts, next_at = coalesce(make_timestamptz(r.due_us), outbox.next_at),
+                          last_error = r.error, message_id = coalesce(r.message_id, outbox.message_id),
+                          done_at = if(r.state = 'waiting', NULL, now())
+                   FROM (SELECT unnest($1::VARCHAR[]) AS state, unnest($2::BIGINT[]) AS attempts, unnest($3::BIGINT[]) AS due_us,
+                                unnest($4::VARCHAR[]) AS error, unnest($5::VARCHAR[]) AS message_id, unnest($6::VARCHAR[]) AS event_id,
+                                unnest($7::VARCHAR[]) AS channel) r
+                   WHERE outbox.event_id = r.event_id AND outbox.channel = r.channel AND outbox.state = 'waiting'""",
+                [list(column) for column in zip(*results, strict=True)],
             )
 
     def told(self) -> list[Told]:

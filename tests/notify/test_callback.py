@@ -38,6 +38,9 @@ def hooks(tmp_path, monkeypatch):
             def fail(event):
                 raise ValueError("no\\n room")
 
+            def tell(event):
+                raise ValueError("404 for url 'https://hooks.example.com/s3cret?key=s3cret'")
+
             def timeout(event):
                 raise TimeoutError("theirs")
 
@@ -154,3 +157,7 @@ def test_targets_that_do_not_exist(hooks, target, part):
         CallbackChannel(target)
     assert part in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_addresses_in_what_a_function_raises_are_not_repeated(hooks, make_event):
+    assert "raised ValueError: 404 for url 'https://...'" in str(refused(CallbackChannel("sw_hooks.mine:tell"), make_event()))
