@@ -21,11 +21,13 @@ from dashboards.compute import warm_up
 from dashboards.downloads import DownloadHandler
 from dashboards.hub import STATUS, Hub, Status, Topic
 from dashboards.link import Link
+from dashboards.parts.bell import Bell
 from dashboards.parts.choice import Segments
 from dashboards.parts.html import html
 from dashboards.parts.status import badge, banner, pill
 from dashboards.reports import ROUTE, ReportHandler
 from dashboards.session import Session
+from dashboards.tables.alerts import NewsTopic
 from dashboards.theme import BADGES, page_style, palette, theme_config
 from dashboards.views.alerts import AlertsView
 from dashboards.views.export import ExportView
@@ -33,6 +35,8 @@ from dashboards.views.health import HealthView
 from dashboards.views.overview import Overview
 from dashboards.views.pair import PairView
 from dashboards.views.view import Context, Desk, View, ViewFactory
+from pipeline.errors import SettingsError
+from pipeline.notify import channels_of
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.store import Role
@@ -84,12 +88,13 @@ class Dashboard:
         self._tabs = Segments(
             options=[[name, text] for name, (text, _) in VIEWS.items()], value=self._current, label="Views", kind="tabs", on_pick=self._open
         )
+        self._bell = Bell(toast=self._toast, opened=lambda: self._go("alerts", {}), align="center")
         self._pill = html(css=pill.css, sizing_mode=None)
         self._banner = html(css=banner.css, height=0)
         self._body = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=[_MAIN_CSS])
         self.page = pmui.Page(
             title="Spreadwatch",
-            header=[html(badge(context.profile), css=badge.css, sizing_mode=None), self._tabs, pn.HSpacer(), self._pill],
+            header=[html(badge(context.profile), css=badge.css, sizing_mode=None), self._tabs, pn.HSpacer(), self._bell, self._pill],
             main=[self._banner, self._body],
             sidebar_variant="temporary",
             sidebar_open=False,
@@ -106,6 +111,7 @@ class Dashboard:
         self.page.param.watch(lambda event: self._restyle(dark=event.new), "dark_theme")
         pn.state.on_session_destroyed(lambda _context: self._session.close())
         self._session.want(self._show_status, [STATUS])
+        self._session.want(self._show_news, [NewsTopic()])
         self._open(self._current)
         self._session.show_now()
         pn.state.onload(self._session.arrived)
@@ -155,6 +161,9 @@ class Dashboard:
         if text != self._banner.object:
             self._banner.object = text
 
+    def _show_news(self, _topic: Topic, news: Any) -> None:
+        self._bell.hear(news)
+
     def _toast(self, kind: str, text: str) -> None:
         notifications = pn.state.notifications
         if notifications is not None:
@@ -170,7 +179,17 @@ def make_context(profile: Profile, settings: Settings) -> Context:
         workers=ThreadPoolExecutor(max_workers=2, thread_name_prefix="ask"),
         prefect_url=base_url(settings.host, settings.prefect_port),
         prefect_auth=prefect_auth(settings),
+        channels=_channels(settings),
     )
+
+
+def _channels(settings: Settings) -> tuple[str, ...] | None:
+    """Names of the alert channels, none of which is used here."""
+    try:
+        return tuple(channels_of(settings)) or None
+    except SettingsError as error:
+        _log.warning("alert channels cannot be read", extra={"error": str(error)})
+        return None
 
 
 def make_page(context: Context, hub: Hub) -> Callable[[], pmui.Page]:

@@ -38,6 +38,14 @@ export function render({ model }) {
     if (content.spark) { td.replaceChildren(spark(content.spark)); return }
     if (content.actions) {
       td.replaceChildren(...content.actions.map((a) => {
+        if (a.menu) {
+          const s = document.createElement("select")
+          s.className = a.c ?? ""; s.title = a.title ?? a.l; s.setAttribute("aria-label", a.title ?? a.l)
+          for (const [value, text] of [["", a.l], ...a.menu]) s.add(new Option(text, value))
+          s.onclick = (e) => e.stopPropagation()
+          s.onchange = () => { if (s.value) model.send_msg({ action: `${a.a}:${s.value}`, id: row.id }); s.value = "" }
+          return s
+        }
         const b = document.createElement("button")
         b.textContent = a.l; b.className = a.c ?? ""; b.title = a.title ?? a.l; b.type = "button"
         if (a.title) b.setAttribute("aria-label", a.title)
@@ -49,6 +57,12 @@ export function render({ model }) {
     if (content.href) {
       const a = document.createElement("a")
       a.href = content.href; a.textContent = content.t; a.target = content.target ?? "_self"; a.rel = "noopener"
+      if (content.title) a.setAttribute("aria-label", content.title)
+      // With an action the link stays one that can be copied and opened in another tab; a plain click is answered in this one.
+      if (content.a) a.onclick = (e) => {
+        if (e.ctrlKey || e.metaKey || e.shiftKey) return
+        e.preventDefault(); model.send_msg({ action: content.a, id: row.id })
+      }
       td.replaceChildren(a)
       return
     }
@@ -56,6 +70,11 @@ export function render({ model }) {
       const s = document.createElement("span")
       s.className = "chip " + content.chip; s.textContent = content.t
       td.replaceChildren(s)
+      if (content.sub) {
+        const more = document.createElement("span")
+        more.className = "sub"; more.textContent = content.sub
+        td.append(more)
+      }
       return
     }
     td.textContent = content.t

@@ -5,6 +5,7 @@ The legend, the price line and the tag are kept by the browser itself from the d
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from dashboards.assets import asset
 from dashboards.charts.figure import feed, make_figure, point_at, price_axis, restyle, time_range
+from dashboards.charts.moment import MomentMark
 from dashboards.tables.bars import Bars
 from dashboards.theme import Palette
 from pipeline.model.timeframe import Timeframe
@@ -96,6 +98,7 @@ class CandleChart:
         point_at(self._figure, self._source, self._legend)
         # Another symbol or timeframe: forget the zoom and follow the newest bar again.
         self._source.js_on_change("name", CustomJS(args={"x": self.range, "y": self.y_range}, code=self.follow_code))
+        self._mark = MomentMark([self._figure], self._source)
 
     @property
     def range(self) -> DataRange1d:
@@ -116,6 +119,7 @@ class CandleChart:
         """Take on the colours of a theme."""
         self._colours = colours
         restyle(self._figure, colours)
+        self._mark.restyle(colours)
         self._masks.glyph.fill_color = colours.panel
         self._legend.tags = [*self._legend.tags[:4], colours.up, colours.down]
         if len(self._source.data["ts"]):
@@ -123,6 +127,10 @@ class CandleChart:
             up = np.asarray(data["fill"]) == 0
             data["colour"] = np.where(up, colours.up, colours.down).astype(object)
             self._source.data = data
+
+    def mark(self, moment: datetime | None, timeframe: Timeframe) -> None:
+        """Mark a moment and centre on it; None marks none."""
+        self._mark.show(moment, timeframe.ms)
 
     def say(self, message: str) -> None:
         """Show a message in place of the bars."""

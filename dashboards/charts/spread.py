@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 from dashboards.assets import asset
 from dashboards.charts.figure import feed, make_figure, point_at, restyle, time_range
+from dashboards.charts.moment import MomentMark
 from dashboards.theme import Palette
 from pipeline.analytics.reading import RICH, STRONG, WEAK
 
@@ -95,11 +97,13 @@ class SpreadChart:
             code="x.have_updated_interactively = false; x.reset(); for (const r of y) r.reset()",
         )
         self._source.js_on_change("name", again)
+        self._mark = MomentMark(self._figures, self._source)
 
     def restyle(self, colours: Palette) -> None:
         """Take on the colours of a theme."""
         for figure in self._figures:
             restyle(figure, colours)
+        self._mark.restyle(colours)
         for line, dim, dot, colour in zip(self._lines, self._dim, self._dots, (colours.accent, colours.second, colours.up), strict=True):
             line.glyph.line_color = dim.glyph.line_color = colour
             dot.glyph.update(line_color=colour, fill_color=colours.panel)
@@ -109,6 +113,10 @@ class SpreadChart:
         self._zero.line_color = colours.line
         for span in self._strength:
             span.update(line_color=colours.faint, line_alpha=0.6)
+
+    def mark(self, moment: datetime | None, bar_ms: float) -> None:
+        """Mark a moment and centre on it; None marks none."""
+        self._mark.show(moment, bar_ms)
 
     def show(
         self,

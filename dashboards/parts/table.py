@@ -20,8 +20,9 @@ class LiveTable(JSComponent):
     """Rows of cells, pushed whole and drawn by difference.
 
     A column is ``{title, align, width, flash, sortable, hide}`` (``hide``: ``s`` below 640 px, ``m`` below 1100 px); a row is
-    ``{id, cells, c}``; a cell is text or ``{t text, s value to sort by and to flash on, c class, sub, title, chip, href, spark,
-    actions: [{a name, l label, c class, title}]}``.
+    ``{id, cells, c}``; a cell is text or ``{t text, s value to sort by and to flash on, c class, sub, title, chip, href, a action of a
+    plain click on href, spark, actions: [{a name, l label, c class, title, menu: [[value, text]]}]}``; a choice from a menu is the
+    action ``name:value``.
     """
 
     columns = param.List(default=[], doc="What the columns are.")

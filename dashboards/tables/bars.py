@@ -46,10 +46,14 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class BarsTopic:
-    """The bars of a symbol's last ``count`` intervals; the tail is read each second, all of it once a minute."""
+    """The bars of a symbol's last ``count`` intervals; the tail is read each second, all of it once a minute.
+
+    Those around a moment that lies before them, when there is one.
+    """
 
     symbol: str
     timeframe: Timeframe
+    around: datetime | None = None
     count: int = 1000
     every_s: float = 0.9
     from_warehouse: bool = True
@@ -59,6 +63,13 @@ class BarsTopic:
         if warehouse is None or moment is None:
             return before
         old: Bars | None = before
+        if self.around is not None and is_past(self.around, moment, self.timeframe, self.count):
+            if old is not None and (moment.now - old.loaded_at).total_seconds() < _RELOAD_S:
+                return before
+            start, end = window(self.around, self.timeframe, self.count)
+            return _columns(
+                self.symbol, self.timeframe, moment.now, load_bars(warehouse, self.symbol, self.timeframe, start=start, end=end), None
+            )
         if old is None or not len(old) or (moment.now - old.loaded_at).total_seconds() >= _RELOAD_S:
             frame = load_last_bars(warehouse, self.symbol, self.timeframe, self.count)
             return _columns(self.symbol, self.timeframe, moment.now, frame, None)
@@ -68,6 +79,17 @@ class BarsTopic:
         frame = load_bars(warehouse, self.symbol, self.timeframe, start=start, end=start + timedelta(days=36_500))
         fresh = _columns(self.symbol, self.timeframe, old.loaded_at, frame, old)
         return old if _same(old, fresh) else fresh
+
+
+def is_past(around: datetime, moment: Moment, timeframe: Timeframe, count: int) -> bool:
+    """Whether a moment lies before the newest ``count`` bars, or so near to their beginning that what led to it would not be seen."""
+    return (moment.time - around).total_seconds() > 0.8 * count * timeframe.seconds
+
+
+def window(around: datetime, timeframe: Timeframe, count: int) -> tuple[datetime, datetime]:
+    """``count`` intervals with a moment in their middle."""
+    half = timedelta(seconds=timeframe.seconds * count // 2)
+    return around - half, around + half
 
 
 @dataclass(frozen=True, slots=True)

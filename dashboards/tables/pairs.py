@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dashboards.hub import Moment
+from dashboards.tables.bars import is_past, window
 from pipeline.analytics import Aligned, align, signal_series
 from pipeline.errors import AnalyticsError
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
 from pipeline.store import Warehouse
 from pipeline.store.bars import load_common_bars, load_last_bars
-from pipeline.store.signals import last_signals, live_model
+from pipeline.store.signals import last_signals, live_model, load_signals
 
 FloatArray = NDArray[np.float64]
 
@@ -73,7 +74,7 @@ class PairNow:
         spread: spread of complete bars under the model that was live then.
         zscore: its z-score.
         correlation: of one-bar log returns.
-        now_ms: open time of the bar that is moving; None when there is no model or no bar.
+        now_ms: open time of the bar that is moving; None when there is no model or no bar, or the signals are of the past.
         now_spread: its spread so far under the live model, and so on: provisional, never stored.
         now_zscore: its z-score so far.
         now_correlation: its correlation so far.
@@ -98,13 +99,14 @@ class PairNow:
 
 @dataclass(frozen=True, slots=True)
 class PairTopic:
-    """A pair's live model, newest signals and value of the moment."""
+    """A pair's live model, newest signals and value of the moment; the signals around a moment that lies before them, when there is one."""
 
     pair: Pair
     timeframe: Timeframe
     zscore_window: int
     correlation_window: int
     max_fill: int
+    around: datetime | None = None
     count: int = 500
     every_s: float = 0.9
     from_warehouse: bool = True
@@ -115,11 +117,16 @@ class PairTopic:
             return before
         row = live_model(warehouse, self.pair, self.timeframe)
         model = Model(**{name: row[name] for name in Model.__slots__}) if row else None
-        stored = last_signals(warehouse, self.pair, self.timeframe, self.count)
+        past = self.around is not None and is_past(self.around, moment, self.timeframe, self.count)
+        if self.around is not None and past:
+            start, end = window(self.around, self.timeframe, self.count)
+            stored = load_signals(warehouse, self.pair, self.timeframe, start=start, end=end)
+        else:
+            stored = last_signals(warehouse, self.pair, self.timeframe, self.count)
         legs = load_legs(warehouse, self.pair, self.timeframe, self._bars_needed, self.max_fill)
         now = self._provisional(model, legs)
         ts = stored["ts"].dt.epoch("ms").to_numpy().astype(np.float64)
-        now_ms = float(legs.ts[-1] / 1000) if len(legs) and model else None
+        now_ms = float(legs.ts[-1] / 1000) if len(legs) and model and not past else None
         return PairNow(
             pair=self.pair,
             timeframe=self.timeframe,

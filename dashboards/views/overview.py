@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from panel.viewable import Viewable
 
 from dashboards.assets import asset
 from dashboards.charts.candles import CandleChart
+from dashboards.charts.moment import moment_text, parse_moment
 from dashboards.format import NONE, age, compact, count, number, percent, price, time_text
 from dashboards.hub import Topic
 from dashboards.parts.choice import Segments
@@ -55,6 +57,7 @@ class Overview:
         self._timeframe = self._timeframes.get("1m") or next(iter(self._timeframes.values()))
         self._market: Market | None = None
         self._bars: Bars | None = None
+        self._at: datetime | None = None
         self._chart = CandleChart(desk.colours)
         self._head = html(css=_HEAD_CSS)
         self._strip = html(css=_STRIP_CSS)
@@ -66,6 +69,7 @@ class Overview:
         self._choice = Segments(options=list(self._timeframes), value=self._timeframe.name, label="Timeframe", on_pick=self._pick_timeframe)
         live = pmui.Button(name="Live", icon="last_page", variant="text", size="small", description="Follow the newest bar again", margin=0)
         live.js_on_click(args={"x": self._chart.range, "y": self._chart.y_range}, code=self._chart.follow_code)
+        live.on_click(lambda _event: self._leave())
         self._panel = self._layout(live)
         self.opened(desk.query)
 
@@ -90,7 +94,7 @@ class Overview:
         shortest = next((t for t in self._context.timeframes if t.seconds >= 60), self._context.timeframes[-1])
         topics: list[Topic] = [
             MarketTopic(self._symbols, shortest),
-            BarsTopic(self._symbol, self._timeframe),
+            BarsTopic(self._symbol, self._timeframe, self._at),
             SpanTopic(self._symbol, self._timeframe),
         ]
         self._desk.session.want(self._show, topics)
@@ -104,15 +108,16 @@ class Overview:
         self._chart.restyle(colours)
 
     def opened(self, query: dict[str, str]) -> None:
-        """``symbol`` and ``timeframe``."""
+        """``symbol`` and ``timeframe``, and ``at``, a moment to look at."""
+        self._at = parse_moment(query.get("at"))
         self._symbol = query["symbol"] if query.get("symbol") in self._symbols else self._symbol
         self._timeframe = self._timeframes.get(query.get("timeframe", ""), self._timeframe)
         self._choice.value = self._timeframe.name
         self._chosen()
 
     def state(self) -> dict[str, str]:
-        """``symbol`` and ``timeframe``."""
-        return {"symbol": self._symbol, "timeframe": self._timeframe.name}
+        """What ``opened`` takes."""
+        return {"symbol": self._symbol, "timeframe": self._timeframe.name, "at": moment_text(self._at) if self._at else ""}
 
     # ------------------------------------------------------------------------------------------------ choosing
 
@@ -126,7 +131,13 @@ class Overview:
             self._timeframe = self._timeframes[name]
             self._changed()
 
+    def _leave(self) -> None:
+        """Back from a moment to what is now."""
+        if self._at is not None:
+            self._changed()
+
     def _changed(self) -> None:
+        self._at = None
         self._chosen()
         self.shown()
         self._desk.remember(self.state())
@@ -135,6 +146,7 @@ class Overview:
         self._table.selected = self._symbol
         self._bars = self._span = None
         self._chart.loading(self._symbol, self._timeframe)
+        self._chart.mark(self._at, self._timeframe)
         self._draw_head()
         self._draw_strip()
 

@@ -11,6 +11,7 @@ import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from dashboards.assets import asset
+from dashboards.charts.moment import moment_text, parse_moment
 from dashboards.charts.spread import SpreadChart
 from dashboards.compute import Computed, Order, compute
 from dashboards.format import escape, number, time_text
@@ -51,6 +52,7 @@ class PairView:
         self._problem = ""
         self._busy = False
         self._setting = False
+        self._at: datetime | None = None
         symbols = list(universe.known)
         first = universe.pairs[0].pair if universe.pairs else Pair(symbols[1 % len(symbols)], symbols[0])
         spec = self._specs.get(first)
@@ -76,6 +78,7 @@ class PairView:
         self._line = html(css=_BAR_CSS, styles={"flex": "1 1 320px"})
         self._tiles = html(tiles(None), css=CSS)
         self._verdict = html(css=CSS)
+        self._back = pmui.Button(name="Back to now", variant="text", size="small", margin=(7, 8, 0, 0), visible=False)
         self._chart = SpreadChart(desk.colours)
         self._panel = self._layout()
         self._watch()
@@ -87,7 +90,9 @@ class PairView:
             css=FORM_CSS, name="sw-form",
         )  # fmt: skip
         self._source.margin = (8, 0, 0, 12)
-        shown = pn.Row(self._source, self._line, sizing_mode="stretch_width", margin=0, stylesheets=[":host { flex-wrap: wrap; }"])
+        shown = pn.Row(
+            self._source, self._line, self._back, sizing_mode="stretch_width", margin=0, stylesheets=[":host { flex-wrap: wrap; }"]
+        )
         chart = card(shown, pn.pane.Bokeh(self._chart.model, sizing_mode="stretch_width", margin=0))
         split = grid(chart, card(self._verdict), css=_SPLIT_CSS, name="sw-split")
         return stack(card(form), card(self._tiles), split)
@@ -98,6 +103,7 @@ class PairView:
         self._x.param.watch(self._legs_picked, "value")
         self._frame.param.watch(self._pair_changed, "value")
         self._button.on_click(self._compute)
+        self._back.on_click(self._pair_changed)
 
     # ------------------------------------------------------------------------------------------------ the tab
 
@@ -112,7 +118,9 @@ class PairView:
             self._desk.session.want(self._show, [])
             return
         chosen = self._context.settings
-        topic = PairTopic(pair, self._timeframes[self._frame.value], chosen.zscore_window, chosen.correlation_window, chosen.max_fill)
+        topic = PairTopic(
+            pair, self._timeframes[self._frame.value], chosen.zscore_window, chosen.correlation_window, chosen.max_fill, self._at
+        )
         self._desk.session.want(self._show, [topic])
 
     def hidden(self) -> None:
@@ -124,13 +132,13 @@ class PairView:
         self._chart.restyle(colours)
 
     def opened(self, query: dict[str, str]) -> None:
-        """``pair``, ``timeframe``, ``lookback``, ``window``, ``method``, ``scale``; what cannot be used is left out."""
+        """``pair``, ``timeframe``, ``lookback``, ``window``, ``method``, ``scale``, ``at``; what cannot be used is left out."""
         self._setting = True
         try:
             self._take(query)
         finally:
             self._setting = False
-        self._pair_changed()
+        self._pair_changed(at=parse_moment(query.get("at")))
 
     def _take(self, query: dict[str, str]) -> None:
         y, _, x = query.get("pair", "").partition("/")
@@ -158,6 +166,7 @@ class PairView:
             "window": str(self._window.value),
             "method": self._method.value,
             "scale": self._scale.value,
+            "at": moment_text(self._at) if self._at else "",
         }
 
     # ------------------------------------------------------------------------------------------------ choosing
@@ -185,9 +194,12 @@ class PairView:
         self._setting = False
         self._pair_changed()
 
-    def _pair_changed(self, _event: Any = None) -> None:
+    def _pair_changed(self, _event: Any = None, *, at: datetime | None = None) -> None:
         if self._setting:
             return
+        self._at = at
+        self._back.visible = at is not None
+        self._chart.mark(at, self._timeframes[self._frame.value].ms)
         self._now, self._computed, self._problem = None, None, ""
         if self._pair is None:
             self._problem = "Choose two different symbols: a spread needs two legs."
@@ -274,21 +286,23 @@ class PairView:
             timeframe_s=timeframe.seconds, notes=tuple(note for note in model.notes.split("; ") if note) if model.notes else (),
         )  # fmt: skip
         looking_back = '<span class="faint">faint z: before the first signal</span>' if last + 1 < _SHORT and now.past is not None else ""
+        past = self._at is not None and now.now_ms is None
         settled = f"last full bar <b>{number(_at(now.zscore, last))}</b>" if last >= 0 else "no full bar yet"
+        current = f"z now <b>{number(now.now_zscore if past else z)}</b> (provisional){'' if past else f', {settled}'}"
+        where = f'<span class="warn">shown around {time_text(self._at)} UTC</span>' if past else looking_back
         self._set(
             self._line,
-            f'<div class="bar"><span class="what">{now.pair} {timeframe}</span>'
-            f'<span class="faint">z now <b>{number(z)}</b> (provisional), {settled}</span>'
-            f'{looking_back}<span class="faint">model of <b>{time_text(model.fitted_at)}</b> UTC</span></div>',
+            f'<div class="bar"><span class="what">{now.pair} {timeframe}</span><span class="faint">{current}</span>'
+            f'{where}<span class="faint">model of <b>{time_text(model.fitted_at)}</b> UTC</span></div>',
         )
         self._set(self._tiles, tiles(figures))
         basis = fitted_text(model.window_start, model.window_end, model.n) + " This is the live model: it feeds signals and alerts."
         self._set(self._verdict, verdict_card(figures, self._context.settings.adf_significance, basis))
-        columns, past = _series(now)
+        columns, before = _series(now)
         moving = None
         if now.now_ms is not None and (last < 0 or now.now_ms > now.ts[last]):
             moving = {"ts": now.now_ms, "spread": now.now_spread, "zscore": now.now_zscore, "correlation": now.now_correlation}
-        self._chart.show(("live", str(now.pair), timeframe.name), timeframe.ms, columns, moving, past=past)
+        self._chart.show(("live", str(now.pair), timeframe.name), timeframe.ms, columns, moving, past=before)
 
     def _draw_computed(self) -> None:
         timeframe = self._timeframes[self._frame.value]

@@ -39,6 +39,8 @@ class Context:
     workers: ThreadPoolExecutor
     prefect_url: str
     prefect_auth: tuple[str, str] | None = field(default=None, repr=False)
+    channels: tuple[str, ...] | None = None
+    """Names of the alert channels; None when they cannot be read here."""
 
     @property
     def universe(self) -> Universe:
