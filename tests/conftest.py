@@ -114,6 +114,7 @@ _LONGEST_FIRST = ("platform", "dashboards", "jobs", "supervisor", "flows", "ware
 """Begun first, so that no worker is left with a long one at the end."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the hook that reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With several workers (`-n`), tests that share something expensive stay together; the order is the same with one."""
     here = Path(__file__).parent
