@@ -242,10 +242,10 @@ class Market:
     def fill_klines(self, point: int) -> set[str]:
         """Once a minute, read candlesticks that backfill may have fetched since; the symbols that had some."""
         minute = point // _MINUTE_US
-        followed = self.book.followed
-        if minute <= self._filled_at or not followed:
+        if minute <= self._filled_at:
             return set()
         self._filled_at = minute
+        followed = self.book.followed
         changed: set[str] = set()
         for frame in {frame for _, frame in followed if frame.us >= _MINUTE_US}:
             bars: dict[str, list[tuple[int, float, int, int]]] = {}
