@@ -166,13 +166,10 @@ class Courier:
 
     async def _try(self, message: Message, now_us: int, book: Book) -> list[DeliveryResult]:
         loop = asyncio.get_running_loop()
+        if len(message.rows) > 1 or self._policy.group_by is not GroupBy.NONE:
+            await book.form(message)
         try:
-            if self._channel is None:
-                msg = f"channel {self.name} is not configured; configure it, or leave the event to be given up"
-                raise NotifyError(msg, retryable=True)  # noqa: TRY301  judged below like every other failure
-            if len(message.rows) > 1 or self._policy.group_by is not GroupBy.NONE:
-                await book.form(message)
-            await self._channel.send(message.message_id, message.payload)
+            await self._hand_over(message)
         except NotifyError as error:
             if error.retryable:
                 self._failures += 1
@@ -185,6 +182,18 @@ class Courier:
         for result in results:
             _report(result)
         return results
+
+    async def _hand_over(self, message: Message) -> None:
+        if self._channel is None:
+            msg = f"channel {self.name} is not configured; configure it, or leave the event to be given up"
+            raise NotifyError(msg, retryable=True)
+        try:
+            await self._channel.send(message.message_id, message.payload)
+        except NotifyError:
+            raise
+        except Exception as error:  # noqa: BLE001  what a channel does not foresee is a failure like others, told without its words
+            msg = f"channel {self.name} failed with {type(error).__name__}; it will be tried again"
+            raise NotifyError(msg, retryable=True) from None
 
     def _failed(self, row: OutboxRow, message: Message, error: NotifyError, now_us: int) -> DeliveryResult:
         delay_s = (

@@ -82,7 +82,10 @@ class _Worker:
         for name in [name for name, task in self._sending.items() if task.done()]:
             task = self._sending.pop(name)
             if error := task.exception():
-                _log.error("delivery failed", extra={"channel": name, "error": str(error)}, exc_info=error)
+                _log.error(
+                    "delivery failed",
+                    extra={"channel": name, "error": str(error) if isinstance(error, SpreadwatchError) else type(error).__name__},
+                )
         if self._couriers and not any(courier.at_home for name, courier in self._couriers.items() if name not in self._sending):
             return  # every channel is busy, or left alone for a while
         look = await self._ask(self._outbox.look)

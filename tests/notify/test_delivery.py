@@ -197,3 +197,15 @@ def test_whatever_fails_each_event_arrives_or_is_refused_and_in_order(answers, i
     for series in set(map(str, instances)):
         first_seen = list(dict.fromkeys(event for event in channel.delivered if event.startswith(series)))
         assert first_seen == [event for event in everything if event in first_seen]
+
+
+def test_what_a_channel_does_not_foresee_is_tried_again_and_told_without_its_words(make_event, caplog):
+    class Broken(Flaky):
+        async def send(self, event_id, payload):
+            msg = "s3cret"
+            raise RuntimeError(msg)
+
+    (result,) = run(list(outbox_rows(make_event(), ["flaky"], NOW)), {"flaky": Broken([])})
+    assert (result.outcome, result.attempts) == (Outcome.RETRY, 1)
+    assert "failed with RuntimeError" in result.error
+    assert "s3cret" not in result.error + caplog.text

@@ -131,7 +131,9 @@ def test_an_ill_channel_delays_no_other_and_its_dead_letters_can_be_resent(make_
     caplog.set_level(logging.DEBUG)
     illnesses = {"slow": "slow", "broken": 500, "moved": 302, "gone": 404}
     hook.ill.update(illnesses)
-    channels = channels_of(hook, "well", *illnesses, **{name: {"attempts": 2, "timeout_s": 0.7} for name in illnesses})
+    channels = channels_of(
+        hook, "well", *illnesses, **{name: {"attempts": 2, "timeout_s": 0.7 if name == "slow" else 3.0} for name in illnesses}
+    )
     lab = make_lab(channels=tuple(channels))
     lab.request("rule.put", rule=rule(target="BTCUSDT"))
     fire(lab, trade)
@@ -143,12 +145,12 @@ def test_an_ill_channel_delays_no_other_and_its_dead_letters_can_be_resent(make_
         landings.append(time.monotonic() - begin)
         return all(set(states(lab, name)) == {"dead"} for name in illnesses)
 
-    begin = time.monotonic()
     work(lab, channels, land_on_and_look)
     assert len(landings) > 10
-    assert max(landings) < 1.0
+    assert max(landings) < 3.0
     assert states(lab, "well") == ["delivered"]
-    assert hook.received["well"][-1][0] - begin < 1.5
+    ended = dict(lab.rows("SELECT channel, done_at FROM outbox"))
+    assert ended["well"] < min(ended["slow"], ended["broken"])
     dead = load_deliveries(lab.warehouse, states=("dead",))
     attempts = {row["channel"]: row["attempts"] for row in dead.iter_rows(named=True)}
     assert attempts == {"slow": 2, "broken": 2, "moved": 1, "gone": 1}

@@ -122,7 +122,7 @@ def start(directory, port, channels):
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
 
-def ask(profile, process, question, limit_s=60):
+def ask(profile, process, question, limit_s=120):
     """The answer of a served warehouse, once there is one that is not None."""
     until = time.monotonic() + limit_s
     while time.monotonic() < until:
