@@ -12,6 +12,7 @@ import pytest
 from pipeline.errors import UsageError
 from pipeline.profile import Kind, TradeKind, create_profile
 from pipeline.store import open_local
+from pipeline.store.alert_history import EventSearch, find_events
 from pipeline.store.export import TABLES, Format, Selection, count_rows, read_rows, read_slices, write_export
 
 START = datetime(2024, 8, 8, 12, tzinfo=UTC)
@@ -101,3 +102,31 @@ def test_a_table_of_pairs_is_filtered_by_pair_or_leg(warehouse, symbol, rows):
 def test_what_means_nothing_is_refused(warehouse, selection):
     with pytest.raises(UsageError):
         count_rows(warehouse, selection)
+
+
+def test_alert_events_carry_their_evidence_and_are_found_by_leg(warehouse):
+    row = {
+        "rule_name": "ETH rich", "metric": "zscore", "timeframe": "1m", "model_id": "m1", "first_bar_us": 1_723_118_400_000_000,
+        "last_bar_us": 1_723_119_540_000_000, "reason": "", "note": "look",
+    }  # fmt: skip
+    warehouse.connection.execute(
+        "INSERT INTO alert_events VALUES ('e1', 'rich', 'ETHUSDT/BTCUSDT', 'firing', ?, 2.5, 2.0, 'critical', 'critical firing: ETH', ?)",
+        [START, json.dumps(row)],
+    )
+    found = read_rows(warehouse, Selection("alert_events", symbol="BTCUSDT")).row(0, named=True)
+    assert (found["model_id"], found["first_bar"], found["rule_name"]) == ("m1", START, "ETH rich")
+    assert found["last_bar"] == START + timedelta(minutes=19)
+    assert read_rows(warehouse, Selection("alert_events", symbol="SOLUSDT")).is_empty()
+    assert read_rows(warehouse, Selection("alert_events", symbol="ETHUSDT/BTCUSDT")).height == 1
+    searches = [
+        (EventSearch(rule="rich"), 1),
+        (EventSearch(rule="eth r"), 1),
+        (EventSearch(series="ETHUSDT"), 1),
+        (EventSearch(kinds=("resolved",)), 0),
+        (EventSearch(severities=("critical", "info")), 1),
+        (EventSearch(start=START + timedelta(seconds=1)), 0),
+        (EventSearch(words="FIRING"), 1),
+    ]
+    assert [find_events(warehouse, search).height for search, _ in searches] == [count for _, count in searches]
+    with pytest.raises(UsageError, match="kind 'fired' is unknown"):
+        find_events(warehouse, EventSearch(kinds=("fired",)))
