@@ -17,6 +17,7 @@ from pipeline.store import Warehouse
 from pipeline.warehouse.backtest import Backtest, Episode, backtest
 
 _SHOWN = 6
+_MOST_TICKS = 400_000  # seconds of one core, beside what the page needs
 _DAY = timedelta(days=1)
 _FROM = {"ticks": "trades", "1s": "1s bars", "1m": "1m candles"}
 
@@ -33,7 +34,7 @@ def try_rule(  # noqa: PLR0917  where, what, and as of when
         msg = "the warehouse has landed nothing yet; wait for the first trades"
         raise UsageError(msg)
     recorded = profile.kind is Kind.RECORDED
-    return _told(backtest(warehouse, rule, universe, settings, start=now - _DAY, end=now, recorded=recorded))
+    return _told(backtest(warehouse, rule, universe, settings, start=now - _DAY, end=now, recorded=recorded, most_ticks=_MOST_TICKS))
 
 
 def _told(found: Backtest) -> str:

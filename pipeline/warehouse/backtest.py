@@ -36,7 +36,6 @@ from pipeline.warehouse.signals import SignalWindows
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STRETCH = timedelta(hours=2)
-_MOST_TICKS = 5_000_000
 _LATE = timedelta(minutes=10)
 
 Progress = Callable[[datetime], None]
@@ -104,6 +103,7 @@ def backtest(
     end: datetime,
     recorded: bool,
     grain: Grain | None = None,
+    most_ticks: int = 5_000_000,
     progress: Progress | None = None,
 ) -> Backtest:
     """Try a rule on ``start`` to ``end`` of journal time, as if it had been made at ``start``.
@@ -117,6 +117,7 @@ def backtest(
         end: until when; the present of the journal when that is earlier.
         recorded: whether the profile holds recordings, whose journal time is that of events.
         grain: what to replay; None takes the finest that there is.
+        most_ticks: how many trades at most, unless ``grain`` asks for them: of more, bars are taken. Half a million take ten seconds.
         progress: told the journal time that has been reached.
 
     Raises:
@@ -136,7 +137,7 @@ def backtest(
     symbols = (
         universe.symbols if rule.kind is TargetKind.PIPELINE else tuple(dict.fromkeys(leg for name in series for leg in name.split("/")))
     )
-    chosen, note = _chosen(load_reach(warehouse, symbols, start=start, end=end), rule, grain, start)
+    chosen, note = _chosen(load_reach(warehouse, symbols, start=start, end=end), rule, grain, start, most_ticks)
     with open_scratch() as scratch:
         copy_past(
             warehouse, scratch, symbols=symbols, pairs=pairs, frame=rule.timeframe, frames=settings.parsed_timeframes,
@@ -201,7 +202,7 @@ def _check_metric(rule: Rule) -> None:
         raise UsageError(msg)
 
 
-def _chosen(found: Sequence[Reach], rule: Rule, wanted: Grain | None, start: datetime) -> tuple[Reach, str]:
+def _chosen(found: Sequence[Reach], rule: Rule, wanted: Grain | None, start: datetime, most_ticks: int) -> tuple[Reach, str]:
     """The finest grain that covers the period as well as any other, and what to know about it."""
     usable = [one for one in found if one.first is not None and one.rows and _fits(one.grain, rule)]
     if wanted is not None:
@@ -212,7 +213,7 @@ def _chosen(found: Sequence[Reach], rule: Rule, wanted: Grain | None, start: dat
         raise UsageError(msg)
     earliest = min(one.first for one in usable if one.first is not None)
     near = [one for one in usable if one.first is not None and one.first <= max(earliest, start) + _LATE]
-    taken = next((one for one in near if wanted or one.grain is not Grain.TICKS or one.rows <= _MOST_TICKS), near[-1])
+    taken = next((one for one in near if wanted or one.grain is not Grain.TICKS or one.rows <= most_ticks), near[-1])
     notes = []
     if taken.first is not None and taken.first > start + _LATE:
         notes.append(f"there is nothing before {taken.first:%Y-%m-%d %H:%M} UTC")
