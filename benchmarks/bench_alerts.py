@@ -34,7 +34,14 @@ START_NS = 1_772_000_000_000_000_000
 FRAMES = ("1s", "1m", "5m")
 PAIRS = tuple(f"{y}/{x}" for at, y in enumerate(SYMBOLS) for x in SYMBOLS[:at])
 _BATCH_S = 0.1
-_SEEN = "SELECT event_id, epoch_us(occurred_at) AS at_us FROM alert_events WHERE occurred_at >= make_timestamptz($since)"
+_SEEN = "SELECT event_id FROM alert_events WHERE occurred_at >= make_timestamptz($since)"
+# The trade that made an event: the newest of that price in the tenth of a second before the event's grid point.
+_SENT = """
+    SELECT e.event_id, epoch_ms(max(t.event_time)) AS sent_ms FROM alert_events e
+    JOIN ticks t ON t.symbol = e.series AND CAST(t.price AS DOUBLE) = e.value AND t.recv_time <= e.occurred_at
+                AND t.recv_time > e.occurred_at - INTERVAL 100 MILLISECOND
+    WHERE e.occurred_at >= make_timestamptz($since) GROUP BY e.event_id
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -218,11 +225,7 @@ def _models(connection: object) -> None:
 def _from_the_wire(  # noqa: PLR0917  one run
     table: Table, directory: Path, processes: ExitStack, count: int, rate: int, wanted_s: float
 ) -> None:
-    """A real venue, capture and warehouse; a reader that asks which events are committed.
-
-    An event's grid point is up to 100 ms after the trade that made it. The delay is counted from the earliest moment at which that
-    trade can have been sent, so it is too long by 50 ms on average.
-    """
+    """A real venue, capture and warehouse; a reader that asks which events are committed."""
     profile = create_profile(directory, "bench", Kind.SIMULATED, TradeKind.AGGREGATE, created_at="2026-03-02T00:00:00Z")
     source = processes.enter_context(_process([str(HERE / "loopback_venue.py"), str(rate)], directory, dict(os.environ)))
     assert source.stdout is not None
@@ -255,16 +258,17 @@ def _ask_for(profile: Profile, reader: Warehouse, wanted: Sequence[dict[str, obj
 
 
 def _delays_s(reader: Warehouse, ahead_s: float, wanted_s: float) -> np.ndarray:
-    """Seconds from the earliest sending to the moment at which a poll first saw the event, of events in the measured time."""
+    """Seconds from the sending of the trade to the moment at which a poll first saw its event, of events in the measured time."""
     time.sleep(ahead_s)  # the first batches land what waited while the processes started
     began_us, deadline = time.time_ns() // 1_000, time.monotonic() + wanted_s
-    seen: dict[str, float] = {}
+    seen_s: dict[str, float] = {}
     while time.monotonic() < deadline:
         since = time.time_ns() // 1_000 - 5_000_000
-        for event_id, at_us in reader.select(_SEEN, since=max(since, began_us)).iter_rows():
-            seen.setdefault(event_id, time.time_ns() / 1e9 - at_us / 1e6 + 0.1)
+        for (event_id,) in reader.select(_SEEN, since=max(since, began_us)).iter_rows():
+            seen_s.setdefault(event_id, time.time_ns() / 1e9)
         time.sleep(0.005)
-    return np.array(list(seen.values()))
+    sent = reader.select(_SENT, since=began_us).iter_rows()
+    return np.array([seen_s[event_id] - sent_ms / 1e3 for event_id, sent_ms in sent if event_id in seen_s])
 
 
 if __name__ == "__main__":
