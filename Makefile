@@ -41,7 +41,7 @@ up: setup ## run the whole platform on live Binance
 	@exec $(BIN)/spreadwatch up
 
 test: $(DEV) ## set up and run all tests
-	@exec $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	@exec $(BIN)/python -m pytest -n $(WORKERS)
 
 lint: $(DEV) ## ruff, mypy, import contracts
 	$(BIN)/ruff check .

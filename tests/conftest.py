@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -114,16 +115,26 @@ _LONGEST_FIRST = ("platform", "dashboards", "jobs", "supervisor", "flows", "ware
 """Begun first, so that no worker is left with a long one at the end."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the hook that reads the groups
+def _scope(path: str) -> str:
+    """What runs on one worker: a directory of those above, else a file. ``path`` is relative to ``tests``."""
+    first = path.split("/", 1)[0]
+    return first if first in _TOGETHER else path
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers (`-n`), tests that share something expensive stay together; the order is the same with one."""
-    here = Path(__file__).parent
-
-    def group(item: pytest.Item) -> str:
-        inside = item.path.relative_to(here)
-        return inside.parts[0] if inside.parts[0] in _TOGETHER else str(inside)
-
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(group(item)))
+    """The longest directories first, whether there are several workers (`-n`) or one."""
     rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
-    items.sort(key=lambda item: rank.get(item.path.relative_to(here).parts[0], len(rank)))
+    items.sort(key=lambda item: rank.get(item.path.relative_to(Path(__file__).parent).parts[0], len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several workers, tests that share something expensive stay together, in the order above."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Together(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return _scope(nodeid.split("::", 1)[0].removeprefix("tests/"))
+
+    config.option.loadscopereorder = False
+    return Together(config, log)

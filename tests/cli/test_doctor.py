@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import http.server
 import json
 import socket
@@ -115,7 +116,7 @@ def test_a_wrong_clock_is_told(tmp_path: Path) -> None:
     with venue(clock_ms=90_000) as url:
         finding = findings(settings(tmp_path, rest_url=url))["Clock"]
     assert finding.verdict is Verdict.WARN
-    assert "ours is -90.0 s off the venue's" in finding.text
+    assert re.search(r"ours is -(89|90)\.\d s off the venue's", finding.text)  # half a round trip is the error of the measurement
 
 
 def test_a_taken_port_is_told_with_its_setting(tmp_path: Path) -> None:
