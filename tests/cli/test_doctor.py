@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import http.server
 import json
+import re
 import socket
 import socketserver
 import threading
