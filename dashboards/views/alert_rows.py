@@ -122,7 +122,7 @@ def rule_row(rule: Rule) -> dict[str, Any]:
         "cells": [
             {"t": rule.name if own else rule.text, "c": "strong wraps", "sub": "; ".join([*([rule.text] if own else []), *extra])},
             {"t": rule.severity.value, "chip": SEVERITIES[rule.severity]},
-            {"c": "acts", "actions": acts},
+            {"c": "acts two", "actions": acts},
         ],
     }
 

@@ -137,7 +137,7 @@ class RuleForm:
             self._severity, self._name, self._more, *self._rest, self._say, self._create, self._try, self._cancel, self._result,
             css=_CSS, name="sw-rule",
         )  # fmt: skip
-        return card(self._title, fields)
+        return card(self._title, fields, css_classes=["sw-rule-card"])
 
     # ------------------------------------------------------------------------------------------------ filling it in
 
