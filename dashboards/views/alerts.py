@@ -88,7 +88,7 @@ class AlertsView:
         )  # fmt: skip
 
     def _make_search(self) -> None:
-        self._words = pmui.TextInput(label="Find", placeholder="rule, pair or words", value="", **FIELD)
+        self._words = pmui.TextInput(label="Find", placeholder="rule, pair or words", value="", css_classes=["wide"], **FIELD)
         self._kind = pmui.Select(label="Event", options=[_ANY_KIND, *KINDS], value=_ANY_KIND, **FIELD)
         self._severity = pmui.Select(label="Severity", options=[_ANY_SEVERITY, *Severity], value=_ANY_SEVERITY, **FIELD)
         self._from = pmui.TextInput(label="From (UTC)", placeholder="2026-11-22 14:00", value="", **FIELD)
