@@ -25,12 +25,13 @@ def latest_zscore(window: Sequence[float]) -> float | None:
     first = window[0]
     if count < 3 or all(value == first for value in window):
         return None
-    # Two passes: the differences are small beside the values.
-    mean = math.fsum(window) / count
-    squares = math.fsum((value - mean) ** 2 for value in window)
+    # About the first value, as rolling_zscore: the level costs no precision.
+    apart = [value - first for value in window]
+    mean = math.fsum(apart) / count
+    squares = math.fsum((value - mean) ** 2 for value in apart)
     if squares == 0.0:
         return None
-    found = (window[-1] - mean) / math.sqrt(squares / (count - 1))
+    found = (apart[-1] - mean) / math.sqrt(squares / (count - 1))
     return found if math.isfinite(found) else None
 
 
@@ -47,13 +48,19 @@ def latest_correlation(a: Sequence[float], b: Sequence[float]) -> float | None:
     count = len(a)
     if count < 3 or all(value == a[0] for value in a) or all(value == b[0] for value in b):
         return None
-    mean_a, mean_b = math.fsum(a) / count, math.fsum(b) / count
-    off_a, off_b = [value - mean_a for value in a], [value - mean_b for value in b]
+    off_a, off_b = _centred(a), _centred(b)
     product = math.fsum(one * other for one, other in zip(off_a, off_b, strict=True))
     scale = math.sqrt(math.fsum(one * one for one in off_a)) * math.sqrt(math.fsum(one * one for one in off_b))
     if scale == 0.0 or not math.isfinite(product / scale):
         return None
     return max(-1.0, min(1.0, product / scale))
+
+
+def _centred(window: Sequence[float]) -> list[float]:
+    """The values less their mean, by way of the first value."""
+    apart = [value - window[0] for value in window]
+    mean = math.fsum(apart) / len(apart)
+    return [value - mean for value in apart]
 
 
 def latest_log_returns(closes: Sequence[float]) -> list[float]:

@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 # Imported for their write statements: the process that serves must know every one that a flow may run.
-from pipeline.store import klines, liquidity, models, notices, orders, partitions, quality, reports, resampling, screens, sizes  # noqa: F401
+from pipeline.store import (  # noqa: F401
+    flow_runs,
+    klines,
+    liquidity,
+    models,
+    notices,
+    orders,
+    partitions,
+    quality,
+    reports,
+    resampling,
+    screens,
+    sizes,
+)
 from pipeline.store.access import Role
 from pipeline.store.protocol import Warehouse
 from pipeline.store.warehouse import LocalWarehouse, connect, open_local, open_warehouse, select_only

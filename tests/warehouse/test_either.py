@@ -9,8 +9,8 @@ from datetime import timedelta
 
 import pytest
 
+from pipeline.cli.asking import ask
 from pipeline.cli.quality import _repaired
-from pipeline.cli.watch import _ask
 from pipeline.errors import WarehouseBusy, WarehouseUnavailable
 from pipeline.jobs import repair_gaps as repairing
 from pipeline.jobs.venue_rest import VenueRest
@@ -114,8 +114,8 @@ def test_a_request_beside_a_killed_process_does_not_wait_for_it(life, monkeypatc
     profile, _ = life
     publish_endpoint(profile, "127.0.0.1", 9)
     held_for = []
-    monkeypatch.setattr("pipeline.cli.watch.time.sleep", held_for.append)
-    _ask(profile, AddSymbol("BNBUSDT"))
+    monkeypatch.setattr("pipeline.cli.asking.time.sleep", held_for.append)
+    assert ask(profile, [AddSymbol("BNBUSDT")])
     assert held_for == []
 
 
