@@ -100,6 +100,7 @@ class Child:
         with self._log.open("ab") as log:
             log.write(f"--- {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} starting {self.spec.name}\n".encode())
             log.flush()
+            log_start = log.tell()  # before there is a child: it writes with the same offset
             process = await asyncio.create_subprocess_exec(
                 *self.spec.command,
                 stdin=asyncio.subprocess.DEVNULL,
@@ -108,7 +109,7 @@ class Child:
                 env={**os.environ, **self.spec.env, family.MARK: self._mark},
                 start_new_session=True,  # a Ctrl-C in the terminal is ours to pass on, in order
             )
-            return process, log.tell()
+            return process, log_start
 
     async def _watch(self, ended: asyncio.Task[int]) -> str | None:
         """Until the process ends, is to stop (both None), or is found useless: then what is wrong with it."""
