@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Self
 
@@ -42,7 +43,7 @@ class Snapshot:
             raise UsageError(msg) from error
 
 
-class Restorable:
+class Restorable(ABC):
     """What every twin shares: ``snapshot`` and ``restore``."""
 
     __slots__ = ()
@@ -67,9 +68,11 @@ class Restorable:
             msg = f"the snapshot of {snapshot.twin} holds {len(snapshot.numbers)} numbers that do not fit; take a new one"
             raise UsageError(msg) from error
 
+    @abstractmethod
     def _numbers(self) -> tuple[float, ...]:
-        raise NotImplementedError
+        """The state, as numbers."""
 
     @classmethod
+    @abstractmethod
     def _of(cls, numbers: tuple[float, ...]) -> Self:
-        raise NotImplementedError
+        """A twin in the state that these numbers tell."""
