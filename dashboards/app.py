@@ -17,6 +17,7 @@ from bokeh.themes import Theme
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
+from dashboards.clock import clock_of
 from dashboards.compute import warm_up
 from dashboards.downloads import DownloadHandler
 from dashboards.hub import STATUS, Hub, Status, Topic
@@ -80,6 +81,7 @@ class Dashboard:
             go=self._go,
             toast=self._toast,
             query=query,
+            clock=clock_of(query.get("tz")),
         )
         self._views: dict[str, View] = {}
         self._current = query["view"] if query.get("view") in VIEWS else "overview"

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from panel.viewable import Viewable
 
+from dashboards.clock import Clock
 from dashboards.link import Link
 from dashboards.session import Session
 from dashboards.theme import Palette
@@ -72,6 +73,12 @@ class Desk:
     """Shows a short message: kind (``success``, ``error``, ``info``) and text."""
     query: dict[str, str] = field(default_factory=dict)
     """What the address said when the page was opened."""
+    clock: Clock = field(default_factory=Clock)
+    """How times are told."""
+    user: str = "dashboard"
+    """Whose session it is, for what is written under a name."""
+    operator: bool = True
+    """Whether the user may change rules and universe, start flows and upload; who may not sees that, and is refused by the server too."""
 
     def work(self, do: Callable[[], T], done: Callable[[T | None, str], None]) -> None:
         """Run ``do`` beside the event loop, then ``done`` in it, with its value, or with None and what went wrong in words."""
