@@ -26,10 +26,10 @@ endif
 # Tests that run at a time; most of them wait for a process or a browser.
 WORKERS ?= 2
 
-.PHONY: help setup demo up test lint format bench chaos soak fuzz lock clean
+.PHONY: help setup demo up test lint format bench chaos soak soak-demo fuzz lock clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 setup: $(RUNTIME) ## create .venv with everything needed to run
 	@:
@@ -61,6 +61,9 @@ chaos: $(DEV) ## faults and kill -9 for 15 minutes, then the tables beside the t
 
 soak: $(DEV) ## one simulated day in 10 minutes: does memory grow? (SOAK="--minutes 30")
 	@exec $(BIN)/python benchmarks/soak_day.py $(SOAK)
+
+soak-demo: $(DEV) ## the demo for an hour: failed runs, processor shares, memory, sizes (SOAK="--minutes 10")
+	@exec $(BIN)/python benchmarks/soak_demo.py $(SOAK)
 
 fuzz: $(DEV) ## broken and hostile messages through the decoders for 5 minutes (FUZZ="--seconds 60 --check-bounds")
 	@exec $(BIN)/python benchmarks/fuzz.py $(FUZZ)
