@@ -29,6 +29,7 @@ from dashboards.parts.status import badge, banner, pill
 from dashboards.reports import ROUTE, ReportHandler
 from dashboards.session import Session
 from dashboards.tables.alerts import NewsTopic
+from dashboards.tables.universe import UniverseTopic
 from dashboards.theme import BADGES, page_style, palette, theme_config
 from dashboards.views.alerts import AlertsView
 from dashboards.views.export import ExportView
@@ -37,6 +38,7 @@ from dashboards.views.overview import Overview
 from dashboards.views.pair import PairView
 from dashboards.views.view import Context, Desk, View, ViewFactory
 from pipeline.errors import SettingsError
+from pipeline.model.universe import Universe
 from pipeline.notify import channels_of
 from pipeline.profile import Profile
 from pipeline.settings import Settings
@@ -84,6 +86,8 @@ class Dashboard:
             clock=clock_of(query.get("tz")),
         )
         self._views: dict[str, View] = {}
+        self._followed: dict[str, Universe] = {}
+        self._universe = context.universe
         self._current = query["view"] if query.get("view") in VIEWS else "overview"
         self._status: Status | None = None
         word, colour, _ink = BADGES[context.profile.kind.value]
@@ -114,6 +118,7 @@ class Dashboard:
         pn.state.on_session_destroyed(lambda _context: self._session.close())
         self._session.want(self._show_status, [STATUS])
         self._session.want(self._show_news, [NewsTopic()])
+        self._session.want(self._follow, [UniverseTopic(context.profile)])
         self._open(self._current)
         self._session.show_now()
         pn.state.onload(self._session.arrived)
@@ -123,6 +128,9 @@ class Dashboard:
     def _view(self, name: str) -> View:
         if name not in self._views:
             self._views[name] = VIEWS[name][1](self._desk)
+        elif self._followed[name] != self._universe:
+            self._views[name].follow(self._universe)
+        self._followed[name] = self._universe
         return self._views[name]
 
     def _open(self, name: str) -> None:
@@ -154,6 +162,12 @@ class Dashboard:
             view.restyle(self._desk.colours)
         if self._current in self._views:
             self._remember(self._views[self._current].state())
+
+    def _follow(self, _topic: Topic, universe: Universe) -> None:
+        """Symbols or pairs have changed: the view that is looked at follows at once, the others when they are opened."""
+        if universe != self._universe:
+            self._universe = universe
+            self._view(self._current).shown()
 
     # ------------------------------------------------------------------------------------------------ status
 

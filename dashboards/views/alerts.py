@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from time import sleep
 from typing import Any
 
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
+from dashboards.asking import ask_for, outcome_text
 from dashboards.assets import asset
 from dashboards.format import escape
 from dashboards.hub import STATUS, Status, Topic
@@ -24,6 +24,7 @@ from dashboards.views.view import Desk
 from pipeline.alerts import Rule, Severity
 from pipeline.errors import UsageError
 from pipeline.jobs.choice import parsed_time
+from pipeline.model.universe import Universe
 from pipeline.store.alert_history import EventSearch
 from pipeline.store.requests import (
     AcknowledgeAlert,
@@ -34,12 +35,8 @@ from pipeline.store.requests import (
     PutRule,
     ResendEvent,
     SnoozeAlert,
-    load_outcome,
-    send,
 )
 
-_OUTCOME_TRIES = 25
-_OUTCOME_PAUSE_S = 0.2
 _BY = "dashboard"
 _ANY_KIND, _ANY_SEVERITY = "every event", "every severity"
 _SPLIT_CSS = """
@@ -129,6 +126,10 @@ class AlertsView:
     def restyle(self, colours: Palette) -> None:
         """Nothing here is drawn on a canvas."""
 
+    def follow(self, universe: Universe) -> None:
+        """The rule form offers what there is now."""
+        self._form.follow(universe)
+
     def opened(self, query: dict[str, str]) -> None:
         """``metric`` and ``target`` of a rule to make, ``find`` in the history."""
         self._form.suggest(query)
@@ -201,24 +202,14 @@ class AlertsView:
             button.loading = True
 
         def told(outcome: str | None, problem: str) -> None:
-            kind, text = ("error", problem) if problem else _told(outcome, done)
+            kind, text = ("error", problem) if problem else outcome_text(outcome, done)
             if button is not None:
                 button.loading = False
                 if kind != "error":
                     self._form.done()
             self._desk.toast(kind, text)
 
-        self._desk.work(lambda: self._ask(change), told)
-
-    def _ask(self, change: Change) -> str | None:
-        link = self._context.link
-        request_id = link.use(lambda warehouse: send(warehouse, change, now=datetime.now(UTC)))
-        for _ in range(_OUTCOME_TRIES):
-            outcome = link.use(lambda warehouse: load_outcome(warehouse, request_id))
-            if outcome is not None:
-                return outcome
-            sleep(_OUTCOME_PAUSE_S)
-        return None
+        self._desk.work(lambda: ask_for(self._context.link, change), told)
 
     # ------------------------------------------------------------------------------------------------ looking back
 
@@ -262,9 +253,3 @@ class AlertsView:
             self._history.rows = [event_row(row, self._time) for row in value.events.iter_rows(named=True)]
         if self._alerts is not None:
             self._live.rows = state_rows(self._alerts.states, {rule.rule_id: rule for rule in self._alerts.rules}, self._time)
-
-
-def _told(outcome: str | None, done: str) -> tuple[str, str]:
-    if outcome is None:
-        return "info", "Sent. The warehouse has not applied it yet; it will, as soon as it runs."
-    return ("success", done) if outcome.startswith(("applied", "done", "ok")) else ("error", outcome)

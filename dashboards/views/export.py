@@ -21,6 +21,7 @@ from dashboards.parts.table import LiveTable
 from dashboards.theme import Palette
 from dashboards.views.view import Desk
 from pipeline.errors import SpreadwatchError
+from pipeline.model.universe import Universe
 from pipeline.store.export import TABLES, Filter, Format, Selection, count_rows, read_rows
 
 _ALL = "all"
@@ -82,6 +83,12 @@ class ExportView:
 
     def restyle(self, colours: Palette) -> None:
         """Nothing here is drawn on a canvas."""
+
+    def follow(self, universe: Universe) -> None:
+        """Offer what there is now."""
+        self._symbols = list(universe.known)
+        self._pairs = [str(spec.pair) for spec in universe.pairs]
+        self._table_picked()
 
     def opened(self, query: dict[str, str]) -> None:
         """``table``, ``symbol``, ``timeframe``."""

@@ -19,6 +19,7 @@ from dashboards.theme import BADGES, Palette
 from dashboards.views.upkeep import UpkeepPart
 from dashboards.views.view import Desk
 from pipeline import __version__
+from pipeline.model.universe import Universe
 from pipeline.store.health import JournalClock
 
 _STREAMS = {"open": "up", "silent": "warn", "down": "down", "stale": "warn", "connecting": "faint"}
@@ -102,6 +103,9 @@ class HealthView:
 
     def restyle(self, colours: Palette) -> None:
         """Nothing here is drawn on a canvas."""
+
+    def follow(self, universe: Universe) -> None:
+        """Whatever is there is shown."""
 
     def opened(self, query: dict[str, str]) -> None:
         """Nothing to choose."""

@@ -23,6 +23,7 @@ from dashboards.tables.market import Market, MarketTopic, Symbol
 from dashboards.theme import Palette
 from dashboards.views.view import Desk
 from pipeline.model.timeframe import Timeframe
+from pipeline.model.universe import Universe
 
 _COLUMNS = [
     {"title": "Symbol", "sortable": True},
@@ -106,6 +107,13 @@ class Overview:
     def restyle(self, colours: Palette) -> None:
         """Only the canvas needs to be told."""
         self._chart.restyle(colours)
+
+    def follow(self, universe: Universe) -> None:
+        """List what there is now; another symbol is chosen when the chosen one has gone."""
+        self._symbols = universe.symbols or self._symbols
+        if self._symbol not in self._symbols:
+            self._symbol, self._at = self._symbols[0], None
+            self._chosen()
 
     def opened(self, query: dict[str, str]) -> None:
         """``symbol`` and ``timeframe``, and ``at``, a moment to look at."""

@@ -24,7 +24,7 @@ from dashboards.tables.pairs import PairNow, PairTopic
 from dashboards.theme import Palette
 from dashboards.views.view import Desk
 from pipeline.model.pair import Pair
-from pipeline.model.universe import Method, Scale
+from pipeline.model.universe import Method, Scale, Universe
 
 _SHORT = 240
 _SCALES = {"prices": Scale.PRICE.value, "logarithms": Scale.LOG.value}
@@ -130,6 +130,19 @@ class PairView:
     def restyle(self, colours: Palette) -> None:
         """Only the canvas needs to be told."""
         self._chart.restyle(colours)
+
+    def follow(self, universe: Universe) -> None:
+        """Offer what there is now; a pair that is modelled from now on, or no more, is shown anew."""
+        before = self._specs.get(self._pair)
+        self._specs = {spec.pair: spec for spec in universe.pairs}
+        symbols = list(dict.fromkeys((*universe.known, self._y.value, self._x.value)))
+        self._setting = True
+        self._y.options = self._x.options = symbols
+        self._preset.options = [*map(str, self._specs), "any two symbols"]
+        self._preset.value = str(self._pair) if self._pair in self._specs else "any two symbols"
+        self._setting = False
+        if self._specs.get(self._pair) != before:
+            self._pair_changed()
 
     def opened(self, query: dict[str, str]) -> None:
         """``pair``, ``timeframe``, ``lookback``, ``window``, ``method``, ``scale``, ``at``; what cannot be used is left out."""

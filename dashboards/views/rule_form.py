@@ -31,6 +31,7 @@ from pipeline.alerts import (
 )
 from pipeline.errors import SpreadwatchError
 from pipeline.model.flow import FLOWS
+from pipeline.model.universe import Universe
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVERY = "every one"
@@ -152,6 +153,11 @@ class RuleForm:
         self._fill(rule)
         self._editing = None
         self._name_buttons()
+
+    def follow(self, universe: Universe) -> None:
+        """Offer what there is now."""
+        self._symbols, self._pairs = universe.symbols, tuple(spec.pair for spec in universe.pairs)
+        self._metric_picked()
 
     def suggest(self, query: dict[str, str]) -> None:
         """``metric`` and ``target`` of a rule to make, from an address."""

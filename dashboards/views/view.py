@@ -116,6 +116,10 @@ class View(Protocol):
         """The theme changed."""
         ...
 
+    def follow(self, universe: Universe) -> None:
+        """Symbols or pairs were added or removed: offer those that there are now, keep what is chosen as far as it is still there."""
+        ...
+
     def opened(self, query: dict[str, str]) -> None:
         """The view was asked for with parts of its state."""
         ...

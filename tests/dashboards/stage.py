@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from pipeline.alerts import AlertState, Condition, Metric, Phase, Rule, Severity
+from pipeline.errors import UsageError
 from pipeline.jobs.report import make_order, write_report
 from pipeline.model.event import TradeKind
 from pipeline.model.pair import Pair
@@ -29,9 +30,20 @@ from pipeline.store import open_local
 from pipeline.store.access import Gatekeeper
 from pipeline.store.partitions import Made, put_partitions
 from pipeline.store.quack import serve, stop
-from pipeline.store.requests import AcknowledgeAlert, DeleteRule, EnableRule, PutRule, parse_change
+from pipeline.store.requests import (
+    AcknowledgeAlert,
+    AddPair,
+    AddSymbol,
+    DeleteRule,
+    EnableRule,
+    PutRule,
+    RemovePair,
+    RemoveSymbol,
+    parse_change,
+)
 from pipeline.store.streams import StreamReport, StreamStore
 from pipeline.store.warehouse import publish_endpoint
+from pipeline.warehouse.control import changed_universe
 
 SYMBOLS = {
     "BTCUSDT": (61_250.0, 1),
@@ -326,8 +338,17 @@ def upkeep(warehouse, profile: Profile, now: datetime) -> None:
     write_report(warehouse, profile, universe, Settings(), order, now=now, run="report:report of the last 6 hours")
 
 
-def apply_requests(connection, now: datetime) -> None:
+def change_universe(profile: Profile, change) -> str:
+    try:
+        publish_universe(profile, changed_universe(read_universe(profile), change))
+    except UsageError as error:
+        return f"refused: {error}"
+    return "applied"
+
+
+def apply_requests(connection, profile: Profile, now: datetime) -> None:
     for request_id, kind, payload in connection.execute("SELECT request_id, kind, payload FROM requests ORDER BY requested_at").fetchall():
+        outcome = "applied"
         match parse_change(kind, payload):
             case PutRule(rule):
                 connection.execute("DELETE FROM alert_rules WHERE rule_id = ?", [rule.rule_id])
@@ -346,9 +367,11 @@ def apply_requests(connection, now: datetime) -> None:
                     "UPDATE alert_states SET acknowledged = true, snapshot = ? WHERE rule_id = ? AND series = ?",
                     [json.dumps(done), rule_id, series],
                 )
+            case AddSymbol() | RemoveSymbol() | AddPair() | RemovePair() as change:
+                outcome = change_universe(profile, change)
             case _:
                 pass
-        connection.execute("INSERT INTO request_log VALUES (?, ?, now(), 'applied')", [request_id, kind])
+        connection.execute("INSERT INTO request_log VALUES (?, ?, now(), ?)", [request_id, kind, outcome])
         connection.execute("DELETE FROM requests WHERE request_id = ?", [request_id])
 
 
@@ -447,7 +470,7 @@ def main(data_dir: Path, port: int) -> None:
             if last_minute not in (None, ts.minute):
                 signals(cursor, market, ts.replace(second=0) - timedelta(minutes=1), model, {pair: move(pair) for pair in PAIRS})
             last_minute = ts.minute
-            apply_requests(cursor, ts)
+            apply_requests(cursor, profile, ts)
             cursor.execute("DELETE FROM journal_clock")
             cursor.execute("INSERT INTO journal_clock VALUES (?, ?, 1000, false, now())", [datetime.now(UTC), commit])
             cursor.execute("COMMIT")
