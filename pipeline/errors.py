@@ -30,6 +30,8 @@
     │   ├── JournalUnavailable     the server that keeps it does not answer: worth trying again
     │   └── WriterFenced           another process has become the writer: this one has to stop
     ├── NotifyError                an alert event was not delivered; carries `retryable` and `retry_after_s`
+    ├── PrefectError               Prefect could not do what was asked
+    │   └── PrefectUnavailable     it does not answer: worth trying again
     └── RunError                   a process of the platform could not be started or supervised
         ├── PortInUse              a port that the platform needs is taken
         └── AlreadyRunning         the profile is being run by another process
@@ -178,6 +180,14 @@ class NotifyError(SpreadwatchError):
         super().__init__(message)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+
+
+class PrefectError(SpreadwatchError):
+    """Prefect could not do what was asked."""
+
+
+class PrefectUnavailable(PrefectError):
+    """Prefect does not answer; worth trying again."""
 
 
 class RunError(SpreadwatchError):

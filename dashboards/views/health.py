@@ -12,7 +12,8 @@ from dashboards.hub import STATUS, Status, Topic
 from dashboards.parts.cards import CSS as TILE_CSS
 from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.table import LiveTable
-from dashboards.tables.flow_runs import FlowRun, FlowRuns, FlowRunsTopic
+from dashboards.prefect import FlowRun
+from dashboards.tables.flow_runs import FlowRuns, FlowRunsTopic
 from dashboards.tables.health import Health, HealthTopic
 from dashboards.tables.upkeep import Upkeep, UpkeepTopic
 from dashboards.theme import BADGES, Palette
@@ -88,7 +89,7 @@ class HealthView:
 
     def shown(self) -> None:
         """Look at the platform."""
-        runs = FlowRunsTopic(f"{self._context.prefect_url}/api", self._context.prefect_auth)
+        runs = FlowRunsTopic(self._context.prefect)
         health = HealthTopic(self._context.profile, self._context.settings)
         self._desk.session.want(self._show, [health, UpkeepTopic(self._made), runs, STATUS])
 

@@ -12,6 +12,7 @@ from panel.viewable import Viewable
 
 from dashboards.clock import Clock
 from dashboards.link import Link
+from dashboards.prefect import Prefect
 from dashboards.session import Session
 from dashboards.theme import Palette
 from pipeline.errors import SpreadwatchError
@@ -42,6 +43,11 @@ class Context:
     prefect_auth: tuple[str, str] | None = field(default=None, repr=False)
     channels: tuple[str, ...] | None = None
     """Names of the alert channels; None when they cannot be read here."""
+
+    @property
+    def prefect(self) -> Prefect:
+        """The Prefect server of the platform."""
+        return Prefect(f"{self.prefect_url}/api", self.prefect_auth)
 
     @property
     def universe(self) -> Universe:

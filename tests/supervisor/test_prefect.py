@@ -21,7 +21,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from dashboards.tables.flow_runs import FlowRunsTopic
+from dashboards.prefect import Prefect
+from dashboards.tables.flow_runs import FlowRuns, FlowRunsTopic, RunTopic
+from pipeline.errors import PrefectError, PrefectUnavailable, SpreadwatchError
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, create_profile
 from pipeline.settings import Settings
@@ -34,10 +36,15 @@ ROOT = Path(__file__).parents[2]
 PASSWORD = "correct horse"
 _CHROMIUM = Path("/usr/bin/chromium")
 FLOW = """
-from prefect import flow
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_progress_artifact, create_table_artifact
 
 @flow(name="signed_in")
 def signed_in():
+    create_progress_artifact(62.5, description="rows written")
+    get_run_logger().debug("not worth telling")
+    get_run_logger().warning("half way")
+    create_table_artifact(key="signed-in", table=[{"symbol": "BTCUSDT", "new": 7}], description="7 rows")
     return "done"
 
 assert signed_in() == "done"
@@ -96,11 +103,26 @@ def test_flows_still_run_and_the_dashboard_still_sees_them(server) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert PASSWORD not in done.stdout + done.stderr
-    runs = FlowRunsTopic(f"{server.url}/api", prefect_auth(server.settings)).read(None, None, None)
-    assert [(run.flow, run.state_type) for run in runs.runs] == [("signed_in", "COMPLETED")]
-    refused = FlowRunsTopic(f"{server.url}/api").read(None, None, None)
-    assert refused.problem.endswith("asks for another prefect_password")
-    assert PASSWORD not in repr(FlowRunsTopic(server.url, prefect_auth(server.settings)))
+    prefect = Prefect(f"{server.url}/api", prefect_auth(server.settings))
+    runs = FlowRunsTopic(prefect).read(None, None, None)
+    assert [(run.flow, run.state_type, run.ok) for run in runs.runs] == [("signed_in", "COMPLETED", True)]
+    assert FlowRunsTopic(prefect, flow="backfill").read(None, None, None) == FlowRuns()
+    topic = RunTopic(prefect, runs.runs[0].run_id)
+    one = topic.read(None, None, None)
+    for _ in range(40):  # lines come a moment later
+        if one.following.lines:
+            break
+        time.sleep(0.25)
+        one = topic.read(None, None, one)
+    assert (one.following.progress, one.following.progress_of) == (0.625, "rows written")
+    assert (one.following.summary, list(one.following.rows)) == ("7 rows", [{"symbol": "BTCUSDT", "new": 7}])
+    assert [(line.level, line.text) for line in one.following.lines if "way" in line.text] == [("warning", "half way")]
+    assert not [line for line in one.following.lines if "worth" in line.text]
+    with pytest.raises(PrefectError, match=r"ended already \(Completed\); there is nothing to cancel"):
+        prefect.cancel_run(topic.run_id)
+    refused = FlowRunsTopic(Prefect(prefect.api_url)).read(None, None, None)
+    assert "asks for another password; set prefect_password" in refused.problem
+    assert PASSWORD not in repr(FlowRunsTopic(prefect))
 
 
 FAILING = """
@@ -197,6 +219,37 @@ def test_the_deployments_are_accepted_for_a_work_pool(server) -> None:
     request.add_header("Authorization", "Basic " + base64.b64encode(":".join(prefect_auth(server.settings)).encode()).decode())
     with urllib.request.urlopen(request, timeout=20) as answer:
         assert json.load(answer) == 20  # ten flows, each scheduled and by hand
+
+
+def test_runs_are_started_once_followed_and_cancelled(server) -> None:
+    """After the deployments are there; nobody works for the pool, so a run waits."""
+    prefect = Prefect(f"{server.url}/api", prefect_auth(server.settings))
+    asked = {"symbols": ["BTCUSDT"], "what": ["klines"]}
+    first = prefect.start_run("backfill/manual", asked, key="click")
+    assert prefect.start_run("backfill/manual", asked, key="click") == first
+    assert prefect.start_run("backfill/manual", asked, key="another click") != first
+    waiting = RunTopic(prefect, first).read(None, None, None)
+    assert waiting.following.run.state_type == "SCHEDULED"
+    assert {name: waiting.following.run.parameters[name] for name in asked} == asked
+    assert (waiting.following.progress, waiting.following.lines, waiting.problem) == (None, (), "")
+    prefect.cancel_run(first)
+    assert prefect.read_run(first).state == "Cancelled"
+
+    for deployment, parameters, said in (
+        ("report/manual", {"hours": 0}, r"report/manual refuses its parameters: .*0 is less than the minimum of 1"),
+        ("report/manual", {"weeks": 2}, r"report/manual refuses its parameters: .*weeks"),
+        ("brew/manual", {}, r"Prefect has no deployment 'brew/manual'; the process flows registers it"),
+    ):
+        with pytest.raises(SpreadwatchError, match=said):
+            prefect.start_run(deployment, parameters, key="refused")
+    for run, said in (("../admin", "is no run; expected the id"), ("00000000-0000-4000-8000-000000000000", "Prefect knows no run")):
+        assert said in RunTopic(prefect, run).read(None, None, None).problem
+    nobody = Prefect("http://127.0.0.1:9/api")
+    with pytest.raises(PrefectUnavailable, match="does not answer at"):
+        nobody.start_run("backfill/manual", asked, key="click")
+    kept = RunTopic(nobody, first).read(None, None, waiting)
+    assert kept.following == waiting.following
+    assert "spreadwatch status tells whether it runs" in kept.problem
 
 
 @pytest.mark.browser
