@@ -10,6 +10,7 @@ from pipeline.analytics import (
     amihud,
     corwin_schultz,
     ew_moments,
+    fit_kalman,
     kalman_hedge_ratio,
     level_correlation,
     log_returns,
@@ -20,6 +21,7 @@ from pipeline.analytics import (
     rolling_spread,
     rolling_zscore,
     signal_series,
+    threshold_marks,
     volume_percentile,
 )
 
@@ -47,6 +49,13 @@ def kalman(y, x):
     return np.column_stack((out.beta, out.alpha, out.innovation, out.innovation_sd))
 
 
+def started_kalman(y, x):
+    if y.size <= 20:
+        return np.full((y.size, 4), np.nan)  # needs a bar behind its start
+    out = fit_kalman(y, x, start=20, delta=1e-4, observation_var=0.5)
+    return np.column_stack((out.beta, out.alpha, out.spread, out.zscore))
+
+
 SERIES = {
     "signals": signals,
     "rolling ols": rolling("ols"),
@@ -62,6 +71,8 @@ SERIES = {
     "log returns": lambda y, _: log_returns(y),
     "correlation": lambda y, x: rolling_correlation(y, x, 20),
     "ew": lambda y, _: np.column_stack((ew_moments(y, 0.1).mean, ew_moments(y, 0.1).zscore)),
+    "started kalman": started_kalman,
+    "threshold marks": lambda y, _: threshold_marks(rolling_zscore(y, 20), entry=1.5, leave=0.5).position,
     "amihud": lambda y, x: amihud(y, x, 20),
     "roll": lambda y, _: roll_spread(y, 20),
     "corwin-schultz": lambda y, _: corwin_schultz(y + 1, y, 20),
