@@ -7,6 +7,7 @@ import logging
 import secrets
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd  # noqa: F401  Bokeh takes it from sys.modules at every stream: half imported by a worker, it fails there
@@ -17,7 +18,6 @@ from bokeh.themes import Theme
 from tornado.iostream import StreamClosedError
 from tornado.websocket import WebSocketClosedError
 
-from dashboards.clock import clock_of
 from dashboards.compute import warm_up
 from dashboards.downloads import DownloadHandler
 from dashboards.hub import STATUS, Hub, Status, Topic
@@ -26,11 +26,12 @@ from dashboards.parts.bell import Bell
 from dashboards.parts.choice import Segments
 from dashboards.parts.html import html
 from dashboards.parts.status import badge, banner, pill
+from dashboards.preferences import COOKIE, Preferences, preferences_of
 from dashboards.reports import ROUTE, ReportHandler
 from dashboards.session import Session
 from dashboards.tables.alerts import NewsTopic
 from dashboards.tables.universe import UniverseTopic
-from dashboards.theme import BADGES, page_style, palette, theme_config
+from dashboards.theme import BADGES, page_style, theme_config
 from dashboards.views.alerts import AlertsView
 from dashboards.views.export import ExportView
 from dashboards.views.health import HealthView
@@ -74,16 +75,17 @@ class Dashboard:
         self._session = Session(hub, document)
         location = pn.state.location
         query = {key: str(value) for key, value in (location.query_params if location else {}).items()}
-        dark = query.get("theme") != "light"
+        self._preferences = preferences_of(query, (pn.state.cookies or {}).get(COOKIE))
+        dark = self._preferences.dark
         self._desk = Desk(
             context=context,
             session=self._session,
-            colours=palette(dark=dark),
+            colours=self._preferences.palette,
             remember=self._remember,
             go=self._go,
             toast=self._toast,
             query=query,
-            clock=clock_of(query.get("tz")),
+            clock=self._preferences.clock,
         )
         self._views: dict[str, View] = {}
         self._followed: dict[str, Universe] = {}
@@ -105,16 +107,16 @@ class Dashboard:
             sidebar_variant="temporary",
             sidebar_open=False,
             dark_theme=dark,
-            theme_config=theme_config(),
+            theme_config=theme_config(self._preferences.signs),
             busy_indicator=None,
-            sx=page_style(colour),
+            sx=page_style(colour, self._preferences.signs),
             meta_name=f"Spreadwatch {word}",
             meta_description="Real-time pair trading analytics",
         )
         # Page follows the process-wide busy state: every callback of any session would send a message to every page.
         with param.edit_constant(self.page):
             self.page.busy = False
-        self.page.param.watch(lambda event: self._restyle(dark=event.new), "dark_theme")
+        self.page.param.watch(lambda event: self._look(replace(self._preferences, dark=event.new)), "dark_theme")
         pn.state.on_session_destroyed(lambda _context: self._session.close())
         self._session.want(self._show_status, [STATUS])
         self._session.want(self._show_news, [NewsTopic()])
@@ -152,12 +154,19 @@ class Dashboard:
         location = pn.state.location
         if location is None:
             return
-        theme = {} if self.page.dark_theme else {"theme": "light"}
-        text = "&".join(f"{key}={value}" for key, value in {"view": self._current, **state, **theme}.items() if value)
+        parts = {"view": self._current, **state, **self._preferences.address()}
+        text = "&".join(f"{key}={value}" for key, value in parts.items() if value)
         location.search = f"?{text}"
 
-    def _restyle(self, *, dark: bool) -> None:
-        self._desk.colours = palette(dark=dark)
+    def _look(self, preferences: Preferences) -> None:
+        """Take on other colours."""
+        self._preferences = preferences
+        self._desk.colours = preferences.palette
+        self.page.param.update(
+            dark_theme=preferences.dark,
+            theme_config=theme_config(preferences.signs),
+            sx=page_style(BADGES[self._context.profile.kind.value][1], preferences.signs),
+        )
         for view in self._views.values():
             view.restyle(self._desk.colours)
         if self._current in self._views:
@@ -172,8 +181,8 @@ class Dashboard:
     # ------------------------------------------------------------------------------------------------ status
 
     def _show_status(self, _topic: Topic, status: Any) -> None:
-        self._pill.object = pill(status, self._context.profile, live=self._session.live)
-        text = banner(status, self._context.profile)
+        self._pill.object = pill(status, self._context.profile, self._desk.clock, live=self._session.live)
+        text = banner(status, self._context.profile, self._desk.clock)
         if text != self._banner.object:
             self._banner.object = text
 

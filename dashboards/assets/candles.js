@@ -12,8 +12,7 @@ const v = (x) => x >= 1e9 ? (x/1e9).toFixed(2) + "B" : x >= 1e6 ? (x/1e6).toFixe
 const before = i > 0 ? d.close[i-1] : d.open[i]
 const change = (d.close[i] / before - 1) * 100
 const side = d.close[i] >= d.open[i] ? "up" : "down"
-const t = new Date(d.ts[i]).toISOString()
-div.text = `<div class="leg ${side}"><span class="t">${t.slice(0, 10)} ${t.slice(11, 19)}</span>`
+div.text = `<div class="leg ${side}"><span class="t">${clock.text(d.ts[i])}</span>`
   + `<span>O <b>${p(d.open[i])}</b></span><span>H <b>${p(d.high[i])}</b></span><span>L <b>${p(d.low[i])}</b></span><span>C <b>${p(d.close[i])}</b></span>`
   + `<span><b>${change >= 0 ? "+" : "\u2212"}${Math.abs(change).toFixed(2)}%</b></span><span>Vol <b>${v(d.volume[i])}</b></span></div>`
 const last = d.close[n-1], colour = last >= d.open[n-1] ? up : down

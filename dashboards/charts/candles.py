@@ -5,7 +5,7 @@ The legend, the price line and the tag are kept by the browser itself from the d
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -14,8 +14,12 @@ from bokeh.models import ColumnDataSource, CustomJS, DataRange1d, Div, InlineSty
 from numpy.typing import NDArray
 
 from dashboards.assets import asset
+from dashboards.charts.described import describe
 from dashboards.charts.figure import feed, make_figure, point_at, price_axis, restyle, time_range
 from dashboards.charts.moment import MomentMark
+from dashboards.charts.zoned import zoned
+from dashboards.clock import Clock
+from dashboards.format import percent, price
 from dashboards.tables.bars import Bars
 from dashboards.theme import Palette
 from pipeline.model.timeframe import Timeframe
@@ -37,10 +41,11 @@ class CandleChart:
     follow_code = "x.have_updated_interactively = false; x.reset(); y.reset()"
     """JavaScript that follows the newest bar again; its arguments are the ranges x and y."""
 
-    def __init__(self, colours: Palette) -> None:
+    def __init__(self, colours: Palette, clock: Clock) -> None:
+        self._clock = clock
         self._source = ColumnDataSource({name: np.empty(0, np.float64 if name != "colour" else object) for name in _COLUMNS})
         self._range = time_range(60_000, _SHOWN)
-        self._figure = make_figure(self._range, height=None)
+        self._figure = make_figure(self._range, clock=clock, height=None)
         self._colours = colours
         volume_range = DataRange1d(start=0, range_padding=7.0)
         self._figure.extra_y_ranges = {"volume": volume_range}
@@ -90,7 +95,7 @@ class CandleChart:
             "line": self._line,
             "tag": self._tag,
         }
-        self._js = CustomJS(args=things, code=_LEGEND_JS)
+        self._js = zoned(self._clock, _LEGEND_JS, **things)
         for event in ("change:data", "patching", "streaming"):
             self._source.js_on_change(event, self._js)
         self._legend.js_on_change("tags", self._js)
@@ -98,7 +103,7 @@ class CandleChart:
         point_at(self._figure, self._source, self._legend)
         # Another symbol or timeframe: forget the zoom and follow the newest bar again.
         self._source.js_on_change("name", CustomJS(args={"x": self.range, "y": self.y_range}, code=self.follow_code))
-        self._mark = MomentMark([self._figure], self._source)
+        self._mark = MomentMark([self._figure], self._source, self._clock)
 
     @property
     def range(self) -> DataRange1d:
@@ -136,6 +141,7 @@ class CandleChart:
         """Show a message in place of the bars."""
         self._source.data = {name: np.empty(0, np.float64 if name != "colour" else object) for name in _COLUMNS}
         self._tell(2, message, 0)
+        describe(self._figure, message)
         self._shown = None
 
     def show(self, bars: Bars) -> None:
@@ -150,9 +156,22 @@ class CandleChart:
         if self._tell(bars.decimals, "", bars.timeframe.ms):
             price_axis(self._figure, bars.decimals)
         feed(self._source, self._columns(bars), whole=fresh)
+        describe(self._figure, self._words(bars))
         if fresh:
             self._shown = key
             self._source.name = "|".join(key)
+
+    def _words(self, bars: Bars) -> str:
+        """The chart in words; bars that are over, so that the words change once a bar."""
+        over = slice(None, -1 if len(bars) > 1 else None)
+        first, last = (datetime.fromtimestamp(float(bars.ts[over][at]) / 1000, UTC) for at in (0, -1))
+        low, high, close = bars.low[over].min(), bars.high[over].max(), bars.close[over][-1]
+        change = close / bars.open[0] - 1
+        low, high, close = (price(float(value), bars.decimals) for value in (low, high, close))
+        return (
+            f"Candlesticks of {bars.symbol}, {bars.timeframe}, with volume, {self._clock.text(first)} to {self._clock.text(last)} "
+            f"{self._clock.name}: from {low} to {high}, last close {close}, {percent(float(change))}."
+        )
 
     def _tell(self, decimals: int, message: str, bar_ms: int) -> bool:
         """What the browser's part needs to know; whether that is news."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,12 @@ from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, Div, InlineS
 from numpy.typing import NDArray
 
 from dashboards.assets import asset
+from dashboards.charts.described import describe
 from dashboards.charts.figure import feed, make_figure, point_at, restyle, time_range
 from dashboards.charts.moment import MomentMark
+from dashboards.charts.zoned import zoned
+from dashboards.clock import Clock
+from dashboards.format import number, significant
 from dashboards.theme import Palette
 from pipeline.analytics.reading import RICH, STRONG, WEAK
 
@@ -27,16 +32,17 @@ _CSS = asset("spread.css")
 class SpreadChart:
     """Three figures that move together, for one session."""
 
-    def __init__(self, colours: Palette) -> None:
+    def __init__(self, colours: Palette, clock: Clock) -> None:
+        self._clock = clock
         names = ("ts", "spread", "zscore", "correlation")
         self._source = ColumnDataSource(dict.fromkeys(names, _EMPTY))
         self._past = ColumnDataSource(dict.fromkeys(names, _EMPTY))
         self._now = ColumnDataSource(dict.fromkeys(names, _EMPTY))
         self._range = time_range(60_000, _SHOWN)
         crosshair = Span(dimension="height")
-        self._spread = make_figure(self._range, height=220, crosshair=crosshair)
-        self._zscore = make_figure(self._range, height=210, crosshair=crosshair)
-        self._correlation = make_figure(self._range, height=150, crosshair=crosshair)
+        self._spread = make_figure(self._range, clock=clock, height=220, crosshair=crosshair)
+        self._zscore = make_figure(self._range, clock=clock, height=210, crosshair=crosshair)
+        self._correlation = make_figure(self._range, clock=clock, height=150, crosshair=crosshair)
         self._figures = (self._spread, self._zscore, self._correlation)
         self._lines = [
             figure.line("ts", name, source=self._source, line_width=1.5, line_join="round")
@@ -84,7 +90,7 @@ class SpreadChart:
         self.model = column(self._legend, *parts, sizing_mode="stretch_width", spacing=0, margin=0)
 
     def _connect(self) -> None:
-        legend = CustomJS(args={"source": self._source, "now": self._now, "div": self._legend}, code=_LEGEND_JS)
+        legend = zoned(self._clock, _LEGEND_JS, source=self._source, now=self._now, div=self._legend)
         for source in (self._source, self._now):
             for event in ("change:data", "patching", "streaming"):
                 source.js_on_change(event, legend)
@@ -97,7 +103,7 @@ class SpreadChart:
             code="x.have_updated_interactively = false; x.reset(); for (const r of y) r.reset()",
         )
         self._source.js_on_change("name", again)
-        self._mark = MomentMark(self._figures, self._source)
+        self._mark = MomentMark(self._figures, self._source, self._clock)
 
     def restyle(self, colours: Palette) -> None:
         """Take on the colours of a theme."""
@@ -145,6 +151,30 @@ class SpreadChart:
             self._past.data = {name: column.copy() for name, column in past.items()}
         moving = {name: np.array([np.nan if value is None else value]) for name, value in now.items()} if now else None
         self._now.data = moving or dict.fromkeys(columns, _EMPTY)
+        self._tell(columns)
         if fresh:
             self._key = key
             self._source.name = repr(key)
+
+    def _tell(self, columns: dict[str, NDArray[np.float64]]) -> None:
+        """Each figure in words."""
+        ts = columns["ts"]
+        if not ts.size:
+            for figure in self._figures:
+                describe(figure, "No data yet.")
+            return
+        first, last = (self._clock.text(datetime.fromtimestamp(float(ts[at]) / 1000, UTC)) for at in (0, -1))
+        of = f"{first} to {last} {self._clock.name}"
+        z, correlation = columns["zscore"], columns["correlation"]
+        outside = np.count_nonzero(np.abs(z) > RICH)
+        describe(self._spread, f"Spread, {of}: {_extent(columns['spread'], significant)}.")
+        describe(self._zscore, f"z-score of the spread, {of}: {_extent(z, number)}; outside \u00b1{RICH:g} at {outside} of {ts.size} bars.")
+        describe(self._correlation, f"Rolling correlation of returns, {of}: {_extent(correlation, number)}.")
+
+
+def _extent(values: NDArray[np.float64], text: Callable[[float], str]) -> str:
+    """The last of the numbers and between which they lie."""
+    known = values[np.isfinite(values)]
+    if not known.size:
+        return "no value yet"
+    return f"last {text(float(known[-1]))}, between {text(float(known.min()))} and {text(float(known.max()))}"

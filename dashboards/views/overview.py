@@ -59,7 +59,7 @@ class Overview:
         self._market: Market | None = None
         self._bars: Bars | None = None
         self._at: datetime | None = None
-        self._chart = CandleChart(desk.colours)
+        self._chart = CandleChart(desk.colours, desk.clock)
         self._head = html(css=_HEAD_CSS)
         self._strip = html(css=_STRIP_CSS)
         self._span: Span | None = None

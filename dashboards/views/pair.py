@@ -79,7 +79,7 @@ class PairView:
         self._tiles = html(tiles(None), css=CSS)
         self._verdict = html(css=CSS)
         self._back = pmui.Button(name="Back to now", variant="text", size="small", margin=(7, 8, 0, 0), visible=False)
-        self._chart = SpreadChart(desk.colours)
+        self._chart = SpreadChart(desk.colours, desk.clock)
         self._panel = self._layout()
         self._watch()
         self.opened(desk.query)
