@@ -14,6 +14,7 @@ from pipeline.analytics.crossings import Crossings, crossings
 from pipeline.analytics.distribution import Distribution, distribution
 from pipeline.analytics.engle_granger import EngleGranger, engle_granger
 from pipeline.analytics.engle_granger_both import EngleGrangerBoth, engle_granger_both
+from pipeline.analytics.evidence import Evidence, evidence
 from pipeline.analytics.ew import Ew, ew_moments
 from pipeline.analytics.fdr import benjamini_hochberg
 from pipeline.analytics.fit import PairFit, fit_model
@@ -76,6 +77,7 @@ __all__ = [
     "Distribution",
     "EngleGranger",
     "EngleGrangerBoth",
+    "Evidence",
     "Ew",
     "HalfLife",
     "HedgeRatio",
@@ -117,6 +119,7 @@ __all__ = [
     "distribution",
     "engle_granger",
     "engle_granger_both",
+    "evidence",
     "ew_moments",
     "fit_kalman",
     "fit_model",
