@@ -53,6 +53,9 @@ def base_url(host: str, port: int) -> str:
     return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
+HEARTBEAT_S = 30
+"""How often a run of a flow gives a sign of life; Prefect's own 180 s would leave a dead run running for many minutes."""
+
 PREFECT_USER = "spreadwatch"
 """Who signs in at Prefect when the setting prefect_password is set."""
 
@@ -64,6 +67,7 @@ def prefect_environment(profile: Profile, settings: Settings) -> dict[str, str]:
         "PREFECT_API_URL": f"{base_url(settings.host, settings.prefect_port)}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "DO_NOT_TRACK": "1",
+        "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": str(HEARTBEAT_S),
         # The newer UI calls an outside analytics host from each page, whatever the setting above says.
         "PREFECT_SERVER_UI_V2_ENABLED": "false",
         # Two runs a minute and more: without this its database only ever grows.

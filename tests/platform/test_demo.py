@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
@@ -35,13 +36,14 @@ UNEXPLAINED = """
 """Steps in the ids that no row of the ledger records."""
 
 
-def completed_flows(port: int) -> set[str]:
-    """Names of flows with a completed run, as the Prefect server tells it."""
+def begun_between(port: int, state: str, since: datetime, until: datetime | None = None) -> set[str]:
+    """Names of flows with a run in a state that began in a time, as the Prefect server tells it."""
     base = f"http://127.0.0.1:{port}/api"
-    body = {"flow_runs": {"state": {"type": {"any_": ["COMPLETED"]}}}, "limit": 200}
+    began = {"after_": since.isoformat()} | ({"before_": until.isoformat()} if until else {})
+    body = {"flow_runs": {"state": {"type": {"any_": [state]}}, "start_time": began}, "limit": 200}
     try:
-        runs = httpx.post(f"{base}/flow_runs/filter", json=body, timeout=10).json()
-        flows = httpx.post(f"{base}/flows/filter", json={}, timeout=10).json()
+        runs = httpx.post(f"{base}/flow_runs/filter", json=body, timeout=10).raise_for_status().json()
+        flows = httpx.post(f"{base}/flows/filter", json={}, timeout=10).raise_for_status().json()
     except httpx.HTTPError:
         return set()
     names = {flow["id"]: flow["name"] for flow in flows}
@@ -52,6 +54,7 @@ def completed_flows(port: int) -> set[str]:
 @pytest.mark.timeout(600)
 def test_the_demo_comes_up_survives_kills_and_leaves_nothing(platform: Callable[[str], Any]) -> None:
     demo = platform("demo")
+    start = datetime.now(UTC)
     demo.up("--kind", "simulated")
     # Under test the machine does other things as well; the time on a quiet one is in the README.
     demo.until(lambda: (found := demo.select(CHARTS)).height and found.item() == SYMBOLS, "two hours of 1m candles for every symbol", 180)
@@ -60,7 +63,8 @@ def test_the_demo_comes_up_survives_kills_and_leaves_nothing(platform: Callable[
     assert page.status_code == 200
     assert "Spreadwatch" in page.text
 
-    demo.until(lambda: completed_flows(demo.ports["prefect_port"]) >= set(FLOWS), "a completed run of each flow", 300)
+    prefect = demo.ports["prefect_port"]
+    demo.until(lambda: begun_between(prefect, "COMPLETED", start) >= set(FLOWS), "a completed run of each flow", 300)
     written = demo.select(ROWS).row(0, named=True)
     assert all(written.values()), written
 
@@ -73,13 +77,17 @@ def test_the_demo_comes_up_survives_kills_and_leaves_nothing(platform: Callable[
     assert status.returncode == 0, status.stdout
 
     for name in ("warehouse", "capture", "prefect", "dashboard", "flows"):
-        pid = demo.pids()[name]
+        pid, killed = demo.pids()[name], datetime.now(UTC)
         os.kill(pid, signal.SIGKILL)
         demo.until(lambda name=name, pid=pid: demo.pids().get(name, pid) != pid, f"{name} back after kill -9", 90)  # type: ignore[misc]
     commit = demo.select("SELECT commit_no FROM journal_clock").item()
     demo.until(
         lambda: (now := demo.select("SELECT commit_no FROM journal_clock")).height and now.item() > commit + 8, "landing to go on", 60
     )
+    # Prefect's server and the runner have both been killed: nothing seems to run that does not, and runs go on.
+    back = datetime.now(UTC)
+    demo.until(lambda: "resample" in begun_between(prefect, "COMPLETED", back), "a completed run after the kills", 120)
+    assert begun_between(prefect, "RUNNING", start, killed) == set()
     assert demo.select(DUPLICATES).item() == 0
     assert demo.select(UNEXPLAINED).item() == 0
 

@@ -27,7 +27,7 @@ from pipeline.errors import PrefectError, PrefectUnavailable, SpreadwatchError
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, create_profile
 from pipeline.settings import Settings
-from pipeline.supervisor.plan import make_plan, prefect_auth
+from pipeline.supervisor.plan import HEARTBEAT_S, make_plan, prefect_auth
 from pipeline.supervisor.probes import is_healthy
 
 pytestmark = pytest.mark.slow
@@ -123,6 +123,65 @@ def test_flows_still_run_and_the_dashboard_still_sees_them(server) -> None:
     refused = FlowRunsTopic(Prefect(prefect.api_url)).read(None, None, None)
     assert "asks for another password; set prefect_password" in refused.problem
     assert PASSWORD not in repr(FlowRunsTopic(prefect))
+
+
+LASTING = """
+import sys
+from prefect import flow
+
+@flow(name=sys.argv[1])
+def lasting():
+    print("began", flush=True)
+    sys.stdin.read()
+
+lasting()
+"""
+
+
+def client_of(server) -> dict[str, str]:
+    """The environment of a client of the server."""
+    return {**os.environ, **{name: value for name, value in server.spec.env.items() if name != "PREFECT_SERVER_API_AUTH_STRING"}}
+
+
+def states_of(server) -> dict[str, str]:
+    """State of the newest run of each flow, as Prefect has it."""
+    sign = ":".join(prefect_auth(server.settings)).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {base64.b64encode(sign).decode()}"}
+
+    def asked(what: str, body: dict[str, object]) -> list[dict[str, str]]:
+        request = urllib.request.Request(f"{server.url}/api/{what}/filter", data=json.dumps(body).encode(), headers=headers)
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return json.load(answer)
+
+    names = {flow["id"]: flow["name"] for flow in asked("flows", {})}
+    return {names[run["flow_id"]]: run["state_type"] for run in asked("flow_runs", {"sort": "START_TIME_ASC"})}
+
+
+def test_a_run_that_was_killed_is_noticed_and_one_that_lasts_is_left_alone(server) -> None:
+    environment = client_of(server)
+    silent_s = HEARTBEAT_S + 12  # so that one sign of life must come in time
+    watch = f"import asyncio; from flows.startup import watch_for_zombies; asyncio.run(watch_for_zombies({silent_s}))"
+    subprocess.run([sys.executable, "-c", watch], env=environment, cwd=ROOT, capture_output=True, timeout=100, check=True)
+    with (
+        subprocess.Popen([sys.executable, "-c", LASTING, "lives"], env=environment, stdin=-1, stdout=-1, text=True) as lives,
+        subprocess.Popen([sys.executable, "-c", LASTING, "dies"], env=environment, stdin=-1, stdout=-1, text=True) as dies,
+    ):
+        try:
+            for process in (lives, dies):
+                assert process.stdout.readline() == "began\n"
+            began = time.monotonic()
+            dies.kill()
+            while (states := states_of(server))["dies"] != "CRASHED":
+                assert states["lives"] == "RUNNING"
+                assert time.monotonic() - began < 180, states
+                time.sleep(1)
+            while time.monotonic() - began < 1.5 * silent_s:
+                time.sleep(1)
+            assert states_of(server)["lives"] == "RUNNING"
+        finally:
+            lives.stdin.close()
+            lives.wait(60)
+    assert states_of(server) == {**states_of(server), "lives": "COMPLETED", "dies": "CRASHED"}
 
 
 FAILING = """
