@@ -161,7 +161,10 @@ def test_a_run_that_was_killed_is_noticed_and_one_that_lasts_is_left_alone(serve
     environment = client_of(server)
     silent_s = HEARTBEAT_S + 12  # so that one sign of life must come in time
     watch = f"import asyncio; from flows.startup import watch_for_zombies; asyncio.run(watch_for_zombies({silent_s}))"
-    subprocess.run([sys.executable, "-c", watch], env=environment, cwd=ROOT, capture_output=True, timeout=100, check=True)
+    made = subprocess.run(
+        [sys.executable, "-c", watch], env=environment, cwd=ROOT, capture_output=True, text=True, timeout=200, check=False
+    )
+    assert made.returncode == 0, made.stderr
     with (
         subprocess.Popen([sys.executable, "-c", LASTING, "lives"], env=environment, stdin=-1, stdout=-1, text=True) as lives,
         subprocess.Popen([sys.executable, "-c", LASTING, "dies"], env=environment, stdin=-1, stdout=-1, text=True) as dies,
