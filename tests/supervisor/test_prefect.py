@@ -65,10 +65,9 @@ def server(tmp_path_factory) -> Iterator[SimpleNamespace]:
     started = time.time()
     with log.open("w") as out:
         process = subprocess.Popen(spec.command, env={**os.environ, **spec.env}, stdout=out, stderr=out, start_new_session=True)
-        for _ in range(400):
-            if asyncio.run(is_healthy(spec.probe, started_at=started)):
-                break
+        while not asyncio.run(is_healthy(spec.probe, started_at=started)):
             assert process.poll() is None, log.read_text()
+            assert time.time() - started < 200, log.read_text()
             time.sleep(0.25)
         yield SimpleNamespace(url=f"http://127.0.0.1:{port}", spec=spec, settings=settings, log=log, pid=process.pid)
         os.killpg(process.pid, signal.SIGTERM)
