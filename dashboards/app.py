@@ -1,12 +1,8 @@
-"""The page of one session, and the server: one process, one hub, everything from this machine."""
+"""The page of one session."""
 
 from __future__ import annotations
 
-import asyncio
-import logging
-import secrets
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -15,11 +11,8 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 from bokeh.themes import Theme
-from tornado.iostream import StreamClosedError
-from tornado.websocket import WebSocketClosedError
 
-from dashboards.compute import warm_up
-from dashboards.downloads import DownloadHandler
+from dashboards.access.account import Account
 from dashboards.hub import STATUS, Hub, Status, Topic
 from dashboards.link import Link
 from dashboards.parts.bell import Bell
@@ -27,7 +20,6 @@ from dashboards.parts.choice import Segments
 from dashboards.parts.html import html
 from dashboards.parts.status import badge, banner, pill
 from dashboards.preferences import COOKIE, Preferences, preferences_of
-from dashboards.reports import ROUTE, ReportHandler
 from dashboards.session import Session
 from dashboards.tables.alerts import NewsTopic
 from dashboards.tables.universe import UniverseTopic
@@ -38,15 +30,8 @@ from dashboards.views.health import HealthView
 from dashboards.views.overview import Overview
 from dashboards.views.pair import PairView
 from dashboards.views.view import Context, Desk, View, ViewFactory
-from pipeline.errors import SettingsError
 from pipeline.model.universe import Universe
-from pipeline.notify import channels_of
-from pipeline.profile import Profile
-from pipeline.settings import Settings
 from pipeline.store import Role
-from pipeline.supervisor.plan import base_url, prefect_auth
-
-_log = logging.getLogger(__name__)
 
 VIEWS: Mapping[str, tuple[str, ViewFactory]] = {
     "overview": ("Overview", Overview),
@@ -67,13 +52,13 @@ _MAIN_CSS = """
 class Dashboard:
     """One browser tab."""
 
-    def __init__(self, context: Context, hub: Hub) -> None:
+    def __init__(self, context: Context, hub: Hub, account: Account) -> None:
         self._context = context
         document = pn.state.curdoc
         # What a document's theme names is left alone by Material UI: our figures bring their own colours.
         document.theme = Theme(json={"attrs": {"Axis": {}, "Grid": {}, "Figure": {}, "Plot": {}}})
         self._session = Session(hub, document)
-        location = pn.state.location
+        self._location = location = pn.state.location
         query = {key: str(value) for key, value in (location.query_params if location else {}).items()}
         self._preferences = preferences_of(query, (pn.state.cookies or {}).get(COOKIE))
         dark = self._preferences.dark
@@ -86,6 +71,7 @@ class Dashboard:
             toast=self._toast,
             query=query,
             clock=self._preferences.clock,
+            account=account,
         )
         self._views: dict[str, View] = {}
         self._followed: dict[str, Universe] = {}
@@ -117,13 +103,24 @@ class Dashboard:
         with param.edit_constant(self.page):
             self.page.busy = False
         self.page.param.watch(lambda event: self._look(replace(self._preferences, dark=event.new)), "dark_theme")
-        pn.state.on_session_destroyed(lambda _context: self._session.close())
+        page_id = document.session_context.id
+        context.access.opened(page_id, account, self._leave)
+        pn.state.on_session_destroyed(lambda _context: self._close(page_id))
         self._session.want(self._show_status, [STATUS])
         self._session.want(self._show_news, [NewsTopic()])
         self._session.want(self._follow, [UniverseTopic(context.profile)])
         self._open(self._current)
         self._session.show_now()
         pn.state.onload(self._session.arrived)
+
+    def _close(self, page_id: str) -> None:
+        self._context.access.closed(page_id)
+        self._session.close()
+
+    def _leave(self) -> None:
+        """The login has ended: the page loads anew, which leads to the login page."""
+        location = self._location
+        self._session.later(lambda: setattr(location, "reload", True))
 
     # ------------------------------------------------------------------------------------------------ views
 
@@ -195,79 +192,12 @@ class Dashboard:
             getattr(notifications, kind)(text, duration=5000)
 
 
-def make_context(profile: Profile, settings: Settings) -> Context:
-    """What every session of this process shares."""
-    return Context(
-        profile=profile,
-        settings=settings,
-        link=Link(profile, Role.OPERATOR),
-        workers=ThreadPoolExecutor(max_workers=2, thread_name_prefix="ask"),
-        prefect_url=base_url(settings.host, settings.prefect_port),
-        prefect_auth=prefect_auth(settings),
-        channels=_channels(settings),
-    )
-
-
-def _channels(settings: Settings) -> tuple[str, ...] | None:
-    """Names of the alert channels, none of which is used here."""
-    try:
-        return tuple(channels_of(settings)) or None
-    except SettingsError as error:
-        _log.warning("alert channels cannot be read", extra={"error": str(error)})
-        return None
-
-
 def make_page(context: Context, hub: Hub) -> Callable[[], pmui.Page]:
-    """What Panel calls for each new session."""
+    """What Panel calls for each new session; viewers get a link to the warehouse that can only read."""
+    reading = replace(context, link=Link(context.profile, Role.READER))
 
     def page() -> pmui.Page:
-        return Dashboard(context, hub).page
+        account = pn.state.curdoc.session_context.request.account
+        return Dashboard(context if account.operator else reading, hub, account).page
 
     return page
-
-
-def _quiet_when_closed(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """A tab that was closed while it was being written to is no error."""
-    if not isinstance(context.get("exception"), WebSocketClosedError | StreamClosedError):
-        loop.default_exception_handler(context)
-
-
-async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None:
-    """Serve the dashboard of a profile until ``stop`` is set."""
-    pn.extension(notifications=True, respect_explicit_sizing=True, disconnect_notification="", ready_notification="")
-    context = make_context(profile, settings)
-    hub = Hub(Link(profile, Role.READER))
-    port = settings.dashboard_port
-    origins = [f"{settings.host}:{port}", f"127.0.0.1:{port}", f"localhost:{port}"]
-    server = pn.serve(
-        {"/": make_page(context, hub)},
-        address=settings.host,
-        port=port,
-        websocket_origin=origins,
-        title="Spreadwatch",
-        show=False,
-        start=False,
-        verbose=False,
-        threaded=False,
-        cookie_secret=secrets.token_urlsafe(32),
-        extra_patterns=[
-            (r"/download", DownloadHandler, {"context": context, "hosts": frozenset(origins)}),
-            (ROUTE, ReportHandler, {"context": context, "hosts": frozenset(origins)}),
-        ],
-        session_token_expiration=3600,
-        unused_session_lifetime=15_000,
-        check_unused_sessions=5_000,
-        keep_alive=10_000,
-    )
-    asyncio.get_running_loop().set_exception_handler(_quiet_when_closed)
-    server.start()
-    hub.start()
-    context.workers.submit(warm_up)
-    _log.info("dashboard serves", extra={"url": base_url(settings.host, port), "profile": profile.name})
-    try:
-        await stop.wait()
-    finally:
-        server.stop()
-        hub.stop()
-        context.link.drop()
-        context.workers.shutdown(wait=False, cancel_futures=True)

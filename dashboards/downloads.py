@@ -1,7 +1,7 @@
 """Exports over HTTP, from the same server: written to a temporary file beside the event loop, then sent in pieces.
 
-Only requests that name one of our own addresses are answered, so that a page of another site cannot read through a name that it
-points here (DNS rebinding).
+The gate in front of every route (``dashboards/access/gate.py``) has seen to it that the request comes from a page of ours, from
+somebody who is logged in.
 """
 
 from __future__ import annotations
@@ -24,18 +24,19 @@ _PIECE = 1 << 20
 
 
 class OwnHandler(RequestHandler):
-    """Answers only under the dashboard's own addresses."""
+    """A route of ours that reads; one that changes something calls ``permit`` first."""
 
-    def initialize(self, context: Context, hosts: frozenset[str]) -> None:
+    def initialize(self, context: Context) -> None:
         """What the server passes on."""
         self._context = context
-        self._hosts = hosts
 
-    def prepare(self) -> None:
-        """Refuse names that are not ours."""
-        if self.request.host not in self._hosts:
-            self.set_status(403)
-            self.finish("this address is not one of the dashboard's own\n")
+    def permit(self, what: str) -> None:
+        """The gate in front of whatever changes something.
+
+        Raises:
+            NotAllowed: when the user is a viewer.
+        """
+        self._context.access.permit(self.request.account, what)
 
 
 class DownloadHandler(OwnHandler):

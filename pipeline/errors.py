@@ -4,7 +4,8 @@
     ├── UsageError                 bad arguments or settings: exit code 2
     │   ├── SettingsError          a setting is unknown or has a value that cannot be used
     │   ├── ProfileError           a profile is unknown, exists already, or is of another kind
-    │   └── RuleError              an alert rule that is malformed or can never fire
+    │   ├── RuleError              an alert rule that is malformed or can never fire
+    │   └── UsersError             a user is unknown or exists already, or the file of users cannot be used
     ├── DataError                  data that cannot be used as it is
     │   ├── MalformedMessage       one venue message that does not decode
     │   ├── RecordingError         a recording that cannot be read
@@ -29,6 +30,7 @@
     │   ├── DiskFull               no room for the journal
     │   ├── JournalUnavailable     the server that keeps it does not answer: worth trying again
     │   └── WriterFenced           another process has become the writer: this one has to stop
+    ├── NotAllowed                 the user may look, but not change things
     ├── NotifyError                an alert event was not delivered; carries `retryable` and `retry_after_s`
     ├── PrefectError               Prefect could not do what was asked
     │   └── PrefectUnavailable     it does not answer: worth trying again
@@ -66,6 +68,10 @@ class ProfileError(UsageError):
 
 class RuleError(UsageError):
     """An alert rule that is malformed or can never fire."""
+
+
+class UsersError(UsageError):
+    """A user is unknown or exists already, or the file of users cannot be used."""
 
 
 class DataError(SpreadwatchError):
@@ -171,6 +177,10 @@ class JournalUnavailable(JournalError):
 
 class WriterFenced(JournalError):
     """Another process has become the writer of this source; trying again does not help."""
+
+
+class NotAllowed(SpreadwatchError):
+    """The user's role does not allow it, or the user may not be here any more."""
 
 
 class NotifyError(SpreadwatchError):

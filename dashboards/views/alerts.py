@@ -8,7 +8,7 @@ from typing import Any
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
-from dashboards.asking import ask_for, outcome_text
+from dashboards.asking import outcome_text
 from dashboards.assets import asset
 from dashboards.format import escape
 from dashboards.hub import STATUS, Status, Topic
@@ -37,7 +37,6 @@ from pipeline.store.requests import (
     SnoozeAlert,
 )
 
-_BY = "dashboard"
 _ANY_KIND, _ANY_SEVERITY = "every event", "every severity"
 _SPLIT_CSS = """
 :host(.sw-alerts) { display: grid !important; grid-template-columns: 380px minmax(0, 1fr); gap: 12px; align-items: start; }
@@ -159,11 +158,11 @@ class AlertsView:
         rule = next((rule for rule in (self._alerts.rules if self._alerts else ()) if rule.rule_id == first), None)
         match name:
             case "ack":
-                self._request(AcknowledgeAlert(first, second, _BY), f"{second} acknowledged")
+                self._request(AcknowledgeAlert(first, second, self._desk.user), f"{second} acknowledged")
             case "snooze":
                 self._snooze(first, second, more)
             case "mute" | "unmute":
-                self._request(MuteAlert(first, second, name == "mute", _BY), f"{second} {name}d")
+                self._request(MuteAlert(first, second, name == "mute", self._desk.user), f"{second} {name}d")
             case "enable" | "disable":
                 self._request(EnableRule(first, name == "enable"), f"Rule {name}d")
             case "delete":
@@ -180,9 +179,9 @@ class AlertsView:
                 pass
 
     def _snooze(self, rule_id: str, series: str, length: str) -> None:
-        now = self._time or datetime.now(UTC)
+        now, by = self._time or datetime.now(UTC), self._desk.user
         if length == "end":
-            self._request(SnoozeAlert(rule_id, series, None, _BY), f"{series} is told again")
+            self._request(SnoozeAlert(rule_id, series, None, by), f"{series} is told again")
             return
         if length == "tomorrow":
             until = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
@@ -190,7 +189,7 @@ class AlertsView:
             until = now + timedelta(seconds=int(length))
         else:
             return
-        self._request(SnoozeAlert(rule_id, series, round(until.timestamp() * 1e6), _BY), f"{series} snoozed until {until:%H:%M} UTC")
+        self._request(SnoozeAlert(rule_id, series, round(until.timestamp() * 1e6), by), f"{series} snoozed until {until:%H:%M} UTC")
 
     def _chart(self, event_id: str) -> None:
         for row in self._found.events.filter(event_id=event_id).iter_rows(named=True) if self._found else ():
@@ -209,7 +208,7 @@ class AlertsView:
                     self._form.done()
             self._desk.toast(kind, text)
 
-        self._desk.work(lambda: ask_for(self._context.link, change), told)
+        self._desk.work(lambda: self._desk.ask(change), told)
 
     # ------------------------------------------------------------------------------------------------ looking back
 
