@@ -11,6 +11,7 @@ import panel as pn
 import panel_material_ui as pmui
 import param
 from bokeh.themes import Theme
+from panel.io.resources import LOCAL_DIST
 
 from dashboards.access.account import Account
 from dashboards.hub import STATUS, Hub, Status, Topic
@@ -57,6 +58,8 @@ class Dashboard:
         document = pn.state.curdoc
         # What a document's theme names is left alone by Material UI: our figures bring their own colours.
         document.theme = Theme(json={"attrs": {"Axis": {}, "Grid": {}, "Figure": {}, "Plot": {}}})
+        # A session that is made anew for a page that comes back would otherwise ask for its style sheets elsewhere.
+        document.template_variables["dist_url"] = LOCAL_DIST
         self._session = Session(hub, document)
         self._location = location = pn.state.location
         query = {key: str(value) for key, value in (location.query_params if location else {}).items()}

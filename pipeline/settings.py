@@ -28,7 +28,7 @@ from pipeline.model.universe import Method
 
 _PREFIX = "SPREADWATCH_"
 _CONFIG_VARIABLE = "SPREADWATCH_CONFIG"
-_ORIGIN = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:]+\])(?::[1-9][0-9]{0,4})?")
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,4})?")
 
 T = TypeVar("T")
 

@@ -36,11 +36,11 @@ def own_origins(settings: Settings) -> Origins:
     """The public addresses that the settings name, and this machine's own as far as it listens on them."""
     scheme = "https" if settings.tls_certificate else "http"
     port = settings.dashboard_port
-    names = dict.fromkeys(["127.0.0.1", "localhost", "[::1]"])
+    names = dict.fromkeys(["127.0.0.1", "localhost"])
     if settings.host in {"0.0.0.0", "::", ""}:  # noqa: S104  compared, not bound
         names |= dict.fromkeys(_machine_names())
-    elif not is_loopback(settings.host):
-        names[_bracketed(settings.host)] = None
+    elif not is_loopback(settings.host) and ":" not in settings.host:
+        names[settings.host] = None
     shown = {("https", 443), ("http", 80)}
     schemes = {name.lower() if (scheme, port) in shown else f"{name.lower()}:{port}": scheme for name in names}
     for origin in settings.dashboard_origins:
@@ -50,17 +50,9 @@ def own_origins(settings: Settings) -> Origins:
 
 
 def _machine_names() -> list[str]:
-    addresses = [
-        _bracketed(address.address.partition("%")[0])
-        for interface in psutil.net_if_addrs().values()
-        for address in interface
-        if address.family in (socket.AF_INET, socket.AF_INET6)
-    ]
-    return [*addresses, socket.gethostname()]
-
-
-def _bracketed(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
+    """Addresses and name of this machine. Of the sixth version none: Bokeh takes no origin of them; a name does."""
+    found = [address for interface in psutil.net_if_addrs().values() for address in interface]
+    return [*(address.address for address in found if address.family is socket.AF_INET), socket.gethostname()]
 
 
 def _without_usual_port(host: str, scheme: str) -> str:
