@@ -193,7 +193,7 @@ def rolling_hedge_ratio(
     beta, alpha, r_squared, beta_se, alpha_se = _rolled(ys, xs, window, method, intercept=intercept, errors=errors)
     if holes.any():
         held = np.cumsum(holes)
-        held[window:] -= held[:-window].copy()
+        held[window:] = held[window:] - held[:-window]
         for series in (beta, alpha, r_squared, beta_se, alpha_se):
             series[held > 0] = np.nan
     return RollingHedge(beta, alpha, r_squared, beta_se, alpha_se) if errors else RollingHedge(beta, alpha, r_squared)

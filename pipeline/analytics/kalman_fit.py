@@ -106,7 +106,18 @@ def fit_kalman(
     whole[:, start:] = line.beta + beta, line.alpha + alpha, innovation, innovation / sd, beta_sd
     noise_sd = math.sqrt(observation_var)
     whole[3:] *= np.array([[1.0 / noise_sd], [noise_sd]])
-    return KalmanFit(*whole, delta=delta, observation_var=observation_var, start=start, scale=str(scale), n=ys.size)
+    return KalmanFit(
+        whole[0],
+        whole[1],
+        whole[2],
+        whole[3],
+        whole[4],
+        delta=delta,
+        observation_var=observation_var,
+        start=start,
+        scale=str(scale),
+        n=ys.size,
+    )
 
 
 def _state(xs: FloatArray) -> FloatArray:

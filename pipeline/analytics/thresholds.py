@@ -68,4 +68,4 @@ def threshold_marks(zscore: ArrayLike, *, entry: float, leave: float) -> Thresho
             side = -1 if z > 0 else 1
             (shorts if side < 0 else longs).append(at)
     position[before:] = side
-    return ThresholdMarks(*(np.array(found, np.int64) for found in (longs, shorts, left)), position)
+    return ThresholdMarks(np.array(longs, np.int64), np.array(shorts, np.int64), np.array(left, np.int64), position)
