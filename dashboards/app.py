@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urlencode
 
 import pandas as pd  # noqa: F401  Bokeh takes it from sys.modules at every stream: half imported by a worker, it fails there
 import panel as pn
@@ -18,7 +19,9 @@ from dashboards.hub import STATUS, Hub, Status, Topic
 from dashboards.link import Link
 from dashboards.parts.bell import Bell
 from dashboards.parts.choice import Segments
+from dashboards.parts.finder import Finder
 from dashboards.parts.html import html
+from dashboards.parts.preferences import PreferencesMenu
 from dashboards.parts.status import badge, banner, pill
 from dashboards.preferences import COOKIE, Preferences, preferences_of
 from dashboards.session import Session
@@ -46,7 +49,7 @@ VIEWS: Mapping[str, tuple[str, ViewFactory]] = {
 _MAIN_CSS = """
 .scroll-button { display: none; }
 :host { padding: 12px 16px 32px; flex: none !important; height: auto !important; max-height: none !important; }
-@media (max-width: 640px) { :host { padding: 8px 8px 24px; } }
+@media (max-width: 640px) { :host { padding: 8px 8px 76px; } }
 """
 
 
@@ -64,7 +67,6 @@ class Dashboard:
         self._location = location = pn.state.location
         query = {key: str(value) for key, value in (location.query_params if location else {}).items()}
         self._preferences = preferences_of(query, (pn.state.cookies or {}).get(COOKIE))
-        dark = self._preferences.dark
         self._desk = Desk(
             context=context,
             session=self._session,
@@ -80,22 +82,39 @@ class Dashboard:
         self._followed: dict[str, Universe] = {}
         self._universe = context.universe
         self._current = query["view"] if query.get("view") in VIEWS else "overview"
+        self._going = False
         self._status: Status | None = None
         word, colour, _ink = BADGES[context.profile.kind.value]
         self._tabs = Segments(
-            options=[[name, text] for name, (text, _) in VIEWS.items()], value=self._current, label="Views", kind="tabs", on_pick=self._open
+            options=[[name, text] for name, (text, _) in VIEWS.items()],
+            value=self._current,
+            label="Views",
+            kind="tabs",
+            on_pick=self._open,
+            css_classes=["sw-views"],
         )
-        self._bell = Bell(toast=self._toast, opened=lambda: self._go("alerts", {}), align="center")
+        self._bell = Bell(self._preferences, toast=self._toast, opened=lambda: self._go("alerts", {}))
+        self._finder = Finder(self._universe, views=[[name, text] for name, (text, _) in VIEWS.items()], go=self._find, align="center")
+        menu = PreferencesMenu(self._preferences, changed=self._prefer, align="center")
         self._pill = html(css=pill.css, sizing_mode=None)
         self._banner = html(css=banner.css, height=0)
         self._body = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=[_MAIN_CSS])
         self.page = pmui.Page(
             title="Spreadwatch",
-            header=[html(badge(context.profile), css=badge.css, sizing_mode=None), self._tabs, pn.HSpacer(), self._bell, self._pill],
+            header=[
+                html(badge(context.profile), css=badge.css, sizing_mode=None),
+                self._tabs,
+                pn.HSpacer(),
+                self._finder,
+                self._pill,
+                menu,
+                self._bell,
+            ],
             main=[self._banner, self._body],
             sidebar_variant="temporary",
             sidebar_open=False,
-            dark_theme=dark,
+            dark_theme=self._preferences.dark,
+            theme_toggle=False,
             theme_config=theme_config(self._preferences.signs),
             busy_indicator=None,
             sx=page_style(colour, self._preferences.signs),
@@ -105,7 +124,6 @@ class Dashboard:
         # Page follows the process-wide busy state: every callback of any session would send a message to every page.
         with param.edit_constant(self.page):
             self.page.busy = False
-        self.page.param.watch(lambda event: self._look(replace(self._preferences, dark=event.new)), "dark_theme")
         page_id = document.session_context.id
         context.access.opened(page_id, account, self._leave)
         pn.state.on_session_destroyed(lambda _context: self._close(page_id))
@@ -147,20 +165,31 @@ class Dashboard:
         self._remember(view.state())
 
     def _go(self, name: str, query: dict[str, str]) -> None:
+        # Until the view is the one that is looked at, its state does not belong into the address.
+        self._going = name != self._current
         self._view(name).opened(query)
+        self._going = False
         self._tabs.value = name
 
     def _remember(self, state: dict[str, str]) -> None:
         location = pn.state.location
-        if location is None:
+        if location is None or self._going:
             return
         parts = {"view": self._current, **state, **self._preferences.address()}
-        text = "&".join(f"{key}={value}" for key, value in parts.items() if value)
-        location.search = f"?{text}"
+        location.search = "?" + urlencode({key: value for key, value in parts.items() if value}, safe="/:")
 
-    def _look(self, preferences: Preferences) -> None:
-        """Take on other colours."""
-        self._preferences = preferences
+    def _find(self, name: str, query: dict[str, str] | None) -> None:
+        if query is None:
+            self._tabs.value = name
+        else:
+            self._go(name, query)
+
+    def _prefer(self, preferences: Preferences) -> None:
+        """Take on other colours, tell alerts otherwise."""
+        before, self._preferences = self._preferences, preferences
+        self._bell.prefer(preferences)
+        if preferences.palette == before.palette:
+            return
         self._desk.colours = preferences.palette
         self.page.param.update(
             dark_theme=preferences.dark,
@@ -176,6 +205,7 @@ class Dashboard:
         """Symbols or pairs have changed: the view that is looked at follows at once, the others when they are opened."""
         if universe != self._universe:
             self._universe = universe
+            self._finder.follow(universe)
             self._view(self._current).shown()
 
     # ------------------------------------------------------------------------------------------------ status

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
+from functools import cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from dashboards.format import short_time, time_text
 from pipeline.errors import UsageError
 
 UTC_NAME = "UTC"
+_REGIONS = {"Africa", "America", "Antarctica", "Arctic", "Asia", "Atlantic", "Australia", "Europe", "Indian", "Pacific"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,10 @@ class Clock:
     def local(self, time: datetime) -> datetime:
         """An aware time, in the zone."""
         return time.astimezone(ZoneInfo(self.zone))
+
+    def midnight(self, time: datetime) -> datetime:
+        """The next 00:00 in the zone."""
+        return datetime.combine(self.local(time).date() + timedelta(days=1), time_of_day(), ZoneInfo(self.zone)).astimezone(UTC)
 
     def text(self, time: datetime | None, *, seconds: bool = True) -> str:
         """Date and time of day; a dash for None."""
@@ -70,3 +77,9 @@ def clock_of(zone: str | None) -> Clock:
     except (ZoneInfoNotFoundError, ValueError, OSError):
         return Clock()
     return Clock(zone)
+
+
+@cache
+def zones() -> tuple[str, ...]:
+    """Every zone that is named after a place, in order."""
+    return tuple(sorted(name for name in available_timezones() if name.partition("/")[0] in _REGIONS))

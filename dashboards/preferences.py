@@ -6,7 +6,7 @@ Only the page's own script writes the cookie (``assets/preferences.js``); nothin
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import parse_qsl, urlencode
 
 from dashboards.clock import Clock, clock_of
@@ -46,6 +46,10 @@ class Preferences:
         words, plain = self.words(), Preferences().words()
         return {name: words[name] for name in _IN_ADDRESS if words[name] != plain[name] or name in self.named}
 
+    def changed(self, name: str, word: str) -> Preferences:
+        """With one part as the word says; as before for a word that is not understood."""
+        return replace(_read({**self.words(), name: word}), named=self.named)
+
     def words(self) -> dict[str, str]:
         """Each part as the word that cookie and address have for it."""
         return {
@@ -58,12 +62,14 @@ class Preferences:
 
 def preferences_of(query: Mapping[str, str], cookie: str | None = None) -> Preferences:
     """What an address and a browser's cookie ask for; what is not understood is as if it were not there."""
-    words = dict(parse_qsl(cookie or "")) | {name: query[name] for name in _IN_ADDRESS if query.get(name)}
-    plain = Preferences()
+    named = {name: query[name] for name in _IN_ADDRESS if query.get(name)}
+    return replace(_read(dict(parse_qsl(cookie or "")) | named), named=frozenset(named))
+
+
+def _read(words: Mapping[str, str]) -> Preferences:
     return Preferences(
         dark=words.get("theme") != _LIGHT,
-        signs=Signs(words["colours"]) if words.get("colours") in set(Signs) else plain.signs,
+        signs=Signs(words["colours"]) if words.get("colours") in set(Signs) else Signs.STANDARD,
         clock=clock_of(words.get("tz")),
-        named=frozenset(name for name in _IN_ADDRESS if query.get(name)),
         **{name: words[name] == _ON for name in ("toasts", "sound", "notify") if words.get(name) in {_ON, _OFF}},
     )

@@ -49,7 +49,16 @@ export function render({ model }) {
         const b = document.createElement("button")
         b.textContent = a.l; b.className = a.c ?? ""; b.title = a.title ?? a.l; b.type = "button"
         if (a.title) b.setAttribute("aria-label", a.title)
-        b.onclick = (e) => { e.stopPropagation(); model.send_msg({ action: a.a, id: row.id }) }
+        b.onclick = (e) => {
+          e.stopPropagation()
+          // What cannot be undone wants a second click within a few seconds.
+          if (a.sure && !b._armed) {
+            b._armed = setTimeout(() => { b._armed = 0; b.textContent = a.l; b.classList.remove("sure") }, 4000)
+            b.textContent = a.sure; b.classList.add("sure")
+            return
+          }
+          model.send_msg({ action: a.a, id: row.id })
+        }
         return b
       }))
       return

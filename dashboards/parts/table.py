@@ -21,8 +21,8 @@ class LiveTable(JSComponent):
 
     A column is ``{title, align, width, flash, sortable, hide}`` (``hide``: ``s`` below 640 px, ``m`` below 1100 px); a row is
     ``{id, cells, c}``; a cell is text or ``{t text, s value to sort by and to flash on, c class, sub, title, chip, href, a action of a
-    plain click on href, spark, actions: [{a name, l label, c class, title, menu: [[value, text]]}]}``; a choice from a menu is the
-    action ``name:value``.
+    plain click on href, spark, actions: [{a name, l label, c class, title, sure, menu: [[value, text]]}]}``; a choice from a menu is
+    the action ``name:value``, and one with ``sure`` asks that first and wants a second click.
     """
 
     columns = param.List(default=[], doc="What the columns are.")

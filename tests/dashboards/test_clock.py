@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dashboards.clock import clock_of
+from dashboards.clock import clock_of, zones
 from pipeline.errors import UsageError
 
 SUMMER = datetime(2026, 7, 1, 22, 30, tzinfo=UTC)
@@ -26,6 +26,12 @@ def test_what_is_typed_is_meant_in_the_zone():
     assert berlin.typed("  ", "From") is None
     with pytest.raises(UsageError, match="From 'noon' is not understood"):
         berlin.typed("noon", "From")
+
+
+def test_a_day_ends_at_midnight_in_the_zone():
+    assert clock_of("Europe/Berlin").midnight(SUMMER) == datetime(2026, 7, 2, 22, tzinfo=UTC)
+    assert clock_of("UTC").midnight(SUMMER) == datetime(2026, 7, 2, tzinfo=UTC)
+    assert {"Asia/Kolkata", "Europe/Berlin"} < set(zones())
 
 
 @pytest.mark.parametrize("zone", [None, "", "Mars/Olympus", "../etc/passwd", "/etc/localtime", "x\0y"])

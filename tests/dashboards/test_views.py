@@ -115,6 +115,7 @@ def test_a_rule_is_judged_while_it_is_written_then_asked_for(tab, stage):
     row.get_by_role("button", name="Disable").click()
     row.get_by_role("button", name="Enable").wait_for()
     row.get_by_role("button", name="Delete").click()
+    row.get_by_text("Really delete?").click()
     row.wait_for(state="detached")
 
 
@@ -181,7 +182,8 @@ def test_an_export_reopens_equal_to_the_store(tab, stage, form):
 def test_the_theme_changes_while_it_runs(tab):
     page = tab.open()
     text_of(page, "24 h high").wait_for()
-    page.get_by_label("Toggle theme").click()
+    page.get_by_role("button", name="Preferences", exact=True).click()
+    page.get_by_label("Light", exact=True).check()
     page.wait_for_url("**theme=light**")
     page.wait_for_function("""() => Bokeh.documents[0].all_models.size !== 0 &&
         [...Bokeh.documents[0].all_models].some((m) => m.type === "Figure" && m.background_fill_color === "#FFFFFF")""")
