@@ -33,6 +33,7 @@ from dashboards.views.export import ExportView
 from dashboards.views.health import HealthView
 from dashboards.views.overview import Overview
 from dashboards.views.pair import PairView
+from dashboards.views.screener import ScreenerView
 from dashboards.views.view import Context, Desk, View, ViewFactory
 from pipeline.model.universe import Universe
 from pipeline.store import Role
@@ -40,6 +41,7 @@ from pipeline.store import Role
 VIEWS: Mapping[str, tuple[str, ViewFactory]] = {
     "overview": ("Overview", Overview),
     "pair": ("Pair", PairView),
+    "screener": ("Screener", ScreenerView),
     "alerts": ("Alerts", AlertsView),
     "export": ("Export", ExportView),
     "health": ("Health", HealthView),

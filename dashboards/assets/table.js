@@ -115,6 +115,15 @@ export function render({ model }) {
           header(); rows()
         }
         th.append(b)
+      } else if (c.by) {
+        // Sorted where the rows come from: here are only some of them.
+        const b = document.createElement("button")
+        const up = model.order === c.by, down = model.order === "-" + c.by
+        b.type = "button"; b.className = "sort"; b.textContent = c.title + (down ? " \u2193" : up ? " \u2191" : "")
+        if (c.hint) b.title = c.hint
+        th.setAttribute("aria-sort", down ? "descending" : up ? "ascending" : "none")
+        b.onclick = () => model.send_msg({ action: "sort", id: c.by })
+        th.append(b)
       } else th.textContent = c.title
       return th
     }))
@@ -154,6 +163,6 @@ export function render({ model }) {
 
   table.setAttribute("aria-label", model.label)
   header(); rows()
-  model.on("rows", rows); model.on("selected", rows); model.on("empty", rows); model.on("columns", () => { known.clear(); body.replaceChildren(); header(); rows() })
+  model.on("rows", rows); model.on("order", header); model.on("selected", rows); model.on("empty", rows); model.on("columns", () => { known.clear(); body.replaceChildren(); header(); rows() })
   return root
 }

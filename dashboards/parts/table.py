@@ -19,7 +19,8 @@ _CSS = asset("table.css")
 class LiveTable(JSComponent):
     """Rows of cells, pushed whole and drawn by difference.
 
-    A column is ``{title, align, width, flash, sortable, hide}`` (``hide``: ``s`` below 640 px, ``m`` below 1100 px); a row is
+    A column is ``{title, align, width, flash, sortable, by, hint, hide}`` (``hide``: ``s`` below 640 px, ``m`` below 1100 px; ``by``: its
+    head is the action ``sort`` of that name, for rows that are sorted before they are sent, and ``hint`` says what it is); a row is
     ``{id, cells, c}``; a cell is text or ``{t text, s value to sort by and to flash on, c class, sub, title, chip, href, a action of a
     plain click on href, spark, actions: [{a name, l label, c class, title, sure, menu: [[value, text]]}]}``; a choice from a menu is
     the action ``name:value``, and one with ``sure`` asks that first and wants a second click.
@@ -28,6 +29,7 @@ class LiveTable(JSComponent):
     columns = param.List(default=[], doc="What the columns are.")
     rows = param.List(default=[], doc="The rows, in the order to show them.")
     selected = param.String(default="", doc="Id of the row that stands out.")
+    order = param.String(default="", doc="The column, by its `by`, that the rows are sorted by; with a minus, largest first.")
     clickable = param.Boolean(default=False, doc="Whether a click on a row is an action, `open`.")
     hide_empty = param.Boolean(default=True, doc="Whether the header goes too when there is no row.")
     label = param.String(default="", doc="What a screen reader calls the table.")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pipeline.analytics.adf import Adf, adf
 from pipeline.analytics.align import Aligned, align
+from pipeline.analytics.clusters import cluster_order
 from pipeline.analytics.correlation import level_correlation, log_returns, return_correlation, rolling_correlation
 from pipeline.analytics.crossings import Crossings, crossings
 from pipeline.analytics.distribution import Distribution, distribution
@@ -114,6 +115,7 @@ __all__ = [
     "amihud",
     "benjamini_hochberg",
     "beta_stability",
+    "cluster_order",
     "corwin_schultz",
     "crossings",
     "distribution",

@@ -20,6 +20,7 @@ from pathlib import Path
 from pipeline.alerts import AlertState, Condition, Metric, Phase, Rule, Severity
 from pipeline.errors import UsageError
 from pipeline.jobs.report import make_order, write_report
+from pipeline.jobs.screen import keep_screen
 from pipeline.model.event import TradeKind
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
@@ -70,7 +71,10 @@ class Market:
         common = self.random.gauss(0, 1)
         for name in self.price:
             own = self.random.gauss(0, 1)
-            self.price[name] *= math.exp(scale * (0.8 * common + 0.6 * own))
+            pull = (
+                0.02 * math.log(self.price["SOLUSDT"] / self.price[name] / 249) if name == "XRPUSDT" else 0.0
+            )  # a pair that holds together
+            self.price[name] *= math.exp(scale * (0.8 * common + 0.6 * own) + pull)
 
     def tick(self, name: str) -> float:
         return round(self.price[name], SYMBOLS[name][1])
@@ -338,6 +342,14 @@ def upkeep(warehouse, profile: Profile, now: datetime) -> None:
     write_report(warehouse, profile, universe, Settings(), order, now=now, run="report:report of the last 6 hours")
 
 
+def screens(warehouse, now: datetime) -> None:
+    """Two kept screens of the real bars: one direction over ten hours, then all pairs over the whole day that trade enough."""
+    minute = Timeframe.parse("1m")
+    keep_screen(warehouse, tuple(SYMBOLS), minute, now=now, keep=9, run="screen:one way", lookback=600, both_directions=False)
+    names = [name for name in SYMBOLS if name != "1000PEPEUSDT"]
+    keep_screen(warehouse, names, minute, now=now + timedelta(seconds=1), keep=9, run="screen:all pairs")
+
+
 def change_universe(profile: Profile, change) -> str:
     try:
         publish_universe(profile, changed_universe(read_universe(profile), change))
@@ -437,6 +449,7 @@ def main(data_dir: Path, port: int) -> None:
             )
         insert(connection, "resample_cursors", [("1m", 0), ("5m", 0)])
         upkeep(warehouse, profile, now)
+        screens(warehouse, now)
         for at in range(60, 0, -1):
             second(connection, market, now - timedelta(seconds=at), commit)
     endpoint = publish_endpoint(profile, "127.0.0.1", port)
