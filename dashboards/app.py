@@ -29,7 +29,7 @@ from dashboards.tables.alerts import NewsTopic
 from dashboards.tables.universe import UniverseTopic
 from dashboards.theme import BADGES, page_style, theme_config
 from dashboards.views.alerts import AlertsView
-from dashboards.views.export import ExportView
+from dashboards.views.data import DataView
 from dashboards.views.health import HealthView
 from dashboards.views.overview import Overview
 from dashboards.views.pair import PairView
@@ -43,10 +43,13 @@ VIEWS: Mapping[str, tuple[str, ViewFactory]] = {
     "pair": ("Pair", PairView),
     "screener": ("Screener", ScreenerView),
     "alerts": ("Alerts", AlertsView),
-    "export": ("Export", ExportView),
+    "data": ("Data", DataView),
     "health": ("Health", HealthView),
 }
 """Name in the address, title, and what makes it."""
+
+_MOVED = {"export": "data"}
+"""Names that addresses had once."""
 
 _MAIN_CSS = """
 .scroll-button { display: none; }
@@ -83,7 +86,8 @@ class Dashboard:
         self._views: dict[str, View] = {}
         self._followed: dict[str, Universe] = {}
         self._universe = context.universe
-        self._current = query["view"] if query.get("view") in VIEWS else "overview"
+        asked = query.get("view", "")
+        self._current = next((name for name in (_MOVED.get(asked), asked) if name in VIEWS), "overview")
         self._going = False
         self._status: Status | None = None
         word, colour, _ink = BADGES[context.profile.kind.value]

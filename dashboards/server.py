@@ -25,6 +25,8 @@ from dashboards.hub import Hub
 from dashboards.link import Link
 from dashboards.preferences import COOKIE
 from dashboards.reports import ROUTE, ReportHandler
+from dashboards.uploads import ROUTE as UPLOAD
+from dashboards.uploads import UploadHandler
 from dashboards.views.view import Context
 from pipeline.errors import SettingsError
 from pipeline.notify import channels_of
@@ -125,6 +127,7 @@ def make_server(context: Context, hub: Hub, door: Door) -> Server:
             (LOGOUT, LogoutHandler, {"door": door}),
             (r"/download", DownloadHandler, {"context": context}),
             (ROUTE, ReportHandler, {"context": context}),
+            (UPLOAD, UploadHandler, {"context": context}),
         ],
         http_server_kwargs={"max_body_size": largest, "max_header_size": 65_536},
         session_token_expiration=3600,

@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         (),
         description="IP addresses of proxies in front of the dashboard, whose `X-Forwarded-For` is believed when tries to log in count.",
     )
-    upload_max_mb: int = Field(50, ge=1, le=4_096, description="Largest file that can be uploaded to the dashboard, in MB.")
+    upload_max_mb: int = Field(200, ge=1, le=4_096, description="Largest file that can be uploaded to the dashboard, in MB.")
     prefect_port: Port = Field(4200, description="Port of the Prefect server and UI.")
     warehouse_port: Port = Field(9494, description="Port on which the warehouse serves SQL (DuckDB Quack).")
     metrics_port: int = Field(9464, ge=0, le=65535, description="Port on which the warehouse tells its numbers to Prometheus; 0 for none.")

@@ -1,4 +1,4 @@
-"""The lower half of Health: quality checks, what the flows have made, reports."""
+"""The lower half of Health: quality checks, and what the flows have made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from dashboards.format import NONE, compact, count, escape, short_time, signific
 from dashboards.parts.html import card, html, stack, title
 from dashboards.parts.table import LiveTable
 from dashboards.tables.upkeep import Upkeep
-from pipeline.store.reports import ReportRow
 
 _STATES = {"ok": "up", "warn": "warn", "error": "down", "unknown": "faint"}
 _MOST_CHECKS = 60
@@ -22,7 +21,7 @@ _SHOWN_DAYS = 3
 
 
 class UpkeepPart:
-    """Three tables, the longest last; drawn anew from each look."""
+    """Two tables, the longest last; drawn anew from each look."""
 
     def __init__(self, prefect_url: str) -> None:
         self._note = html(css=".n { padding: 0 14px 10px; } .n b { font-weight: 600; }")
@@ -40,16 +39,9 @@ class UpkeepPart:
                      {"title": "Last made by", "hide": "m"}],
             label="Partitions", empty="<b>Nothing made yet</b>Every flow runs once at start; what it makes is entered here.",
         )  # fmt: skip
-        self._reports = LiveTable(
-            columns=[{"title": "Report"}, {"title": "Period (UTC)", "hide": "s"}, {"title": "Made (UTC)", "hide": "m"},
-                     {"title": "Size", "align": "right", "hide": "s"}, {"title": "File", "align": "right"}],
-            label="Reports",
-            empty="<b>No report yet</b>The flow report writes one soon after the start, <code>spreadwatch report</code> now.",
-        )  # fmt: skip
         link = f'<a href="{escape(prefect_url)}/runs" target="_blank" rel="noopener">Runs in the Prefect UI ↗</a>'
         self.panel: Viewable = stack(
             card(title("Quality checks"), self._note, self._checks),
-            card(title("Reports"), self._reports),
             card(title("Partitions", link), self._assets),
         )
 
@@ -58,7 +50,6 @@ class UpkeepPart:
         self._note.object = _note(upkeep.checks)
         self._checks.rows = [_check(row, upkeep.time) for row in upkeep.checks.head(_MOST_CHECKS).iter_rows(named=True)]
         self._assets.rows = list(_assets(upkeep))
-        self._reports.rows = [_report(row, upkeep.time) for row in upkeep.reports]
 
 
 def _note(checks: pl.DataFrame) -> str:
@@ -143,19 +134,5 @@ def _asset(row: dict[str, Any], missing: list[date], now: datetime) -> dict[str,
             {"t": count(row["restated"]), "c": "" if row["restated"] else "faint"},
             {"t": short_time(row["made_at"], now), "title": time_text(row["made_at"])},
             {"t": name or job, "c": "faint", "title": str(row["run"])},
-        ],
-    }
-
-
-def _report(row: ReportRow, now: datetime) -> dict[str, Any]:
-    name, _, _ = row.title.rpartition(", ")
-    return {
-        "id": row.report_id,
-        "cells": [
-            {"t": name or row.title, "href": f"/reports/{row.path}", "target": "_blank"},
-            f"{row.period_start:%m-%d %H:%M} to {row.period_end:%m-%d %H:%M}",
-            {"t": short_time(row.created_at, now), "title": time_text(row.created_at)},
-            {"t": f"{row.bytes / 1024:,.0f} KiB", "c": "faint"},
-            {"t": "Download", "href": f"/reports/{row.path}?download=1"},
         ],
     }
