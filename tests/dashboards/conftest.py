@@ -82,6 +82,7 @@ def dashboard(stage) -> Iterator[str]:
         "SPREADWATCH_DASHBOARD_PORT": str(port),
         "SPREADWATCH_PREFECT_PORT": str(free_port()),
         "SPREADWATCH_LOG_LEVEL": "WARNING",
+        "SPREADWATCH_UPLOAD_MAX_MB": "1",
     }
     log = (stage.data_dir / "dashboard.log").open("w")
     process = subprocess.Popen(

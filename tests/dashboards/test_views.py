@@ -29,7 +29,7 @@ WORDS = {
     "Overview": "24 h high",
     "Pair": "Engle-Granger p",
     "Alerts": "every symbol data age",
-    "Export": "Download CSV",
+    "Data": "Download CSV",
     "Health": "btcusdt@aggTrade",
 }
 
@@ -203,13 +203,15 @@ def test_a_killed_warehouse_shows_within_seconds_and_is_found_again(tab, stage):
     text_of(page, "Streaming").wait_for()
 
 
-def test_health_lists_what_was_made_how_good_it_is_and_the_reports(tab, stage):
+def test_health_lists_what_was_made_and_data_the_reports(tab, stage):
     page = tab.open("?view=health")
     yesterday = (datetime.now(UTC) - timedelta(days=1)).strftime("%m-%d")
     bars = page.locator("tr", has_text="XRPUSDT").filter(has_text="5m")
     bars.filter(has_text="1 of 3 open").filter(has_text=yesterday).wait_for()
     page.locator("tr", has_text="error, blocking").filter(has_text="XRPUSDT").wait_for()
     text_of(page, "1 failing, 1 to look at, 2 well of 4").wait_for()
+    page.get_by_role("tab", name="Data").click()
+    page.get_by_role("radio", name="Reports").click()
     with page.context.expect_page() as opened:
         page.get_by_role("link", name="Profile demo").click()
     report = opened.value

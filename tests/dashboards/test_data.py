@@ -1,0 +1,150 @@
+"""Data: every table reopened from every format, files that are refused, a file that is looked at while Prefect is away."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from urllib.error import HTTPError
+from urllib.parse import urlencode
+from urllib.request import Request, urlopen
+
+import polars as pl
+import pytest
+
+from dashboards.spool import Spool
+from pipeline.store import Role, connect
+from pipeline.store.export import TABLES, Format, Selection, estimated_bytes, read_rows
+
+TRADES = "time,price,qty,side\n" + "".join(f"{1_704_067_200 + n},{100 + n % 7}.5,1,buy\n" for n in range(300))
+
+
+def download(url: str, **asked: str) -> bytes:
+    with urlopen(f"{url}/download?{urlencode(asked)}", timeout=60) as answer:
+        return answer.read()
+
+
+def post(url: str, name: str, content: bytes, origin: str | None = None) -> tuple[int, str]:
+    request = Request(f"{url}/upload?{urlencode({'name': name})}", data=content, headers={"Origin": origin or url})
+    try:
+        with urlopen(request, timeout=60) as answer:
+            return answer.status, answer.read().decode()
+    except HTTPError as error:
+        return error.code, error.read().decode()
+
+
+def reopened(content: bytes, form: Format, stored: pl.DataFrame) -> pl.DataFrame:
+    """The file as a frame of the store's types; text is converted by what each type is, so a digit that is lost shows."""
+    if form is Format.PARQUET:
+        return pl.read_parquet(io.BytesIO(content))
+    if form is Format.CSV:
+        found = pl.read_csv(io.BytesIO(content), infer_schema=False, missing_utf8_is_empty_string=True)
+        found = found.with_columns(
+            pl.col(name).replace("", None) for name, kind in stored.schema.items() if kind != pl.String or stored[name].null_count()
+        )
+    else:
+        rows = [
+            {name: json.dumps(value) if isinstance(value, list) else value for name, value in row.items()} for row in json.loads(content)
+        ]
+        found = pl.DataFrame({name: [row[name] for row in rows] for name in stored.columns}, strict=False)
+    columns = []
+    for name, kind in stored.schema.items():
+        column = pl.col(name)
+        if isinstance(kind, pl.Datetime):
+            columns.append(column.str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC"))
+        elif kind == pl.Boolean and found[name].dtype == pl.String:
+            columns.append(column.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean))
+        else:
+            columns.append(column.cast(kind))
+    return found.select(columns)
+
+
+@pytest.mark.parametrize("form", list(Format))
+def test_every_table_comes_back_from_every_format(dashboard, stage, form):
+    stage.say("pause")
+    try:
+        filled = 0
+        for table in TABLES:
+            selection = Selection(table, symbol="ETHUSDT") if table in ("ticks", "quotes", "klines", "bars") else Selection(table)
+            asked = {"symbol": "ETHUSDT"} if selection.symbol else {}
+            content = download(dashboard, table=table, format=form.value, **asked)
+            with connect(stage.profile, Role.READER) as warehouse:
+                stored = read_rows(warehouse, selection)
+            if stored.is_empty():
+                assert not reopened(content, form, stored).height or form is Format.JSON, table
+                continue
+            filled += 1
+            assert reopened(content, form, stored).equals(stored), table
+            if form is not Format.PARQUET:
+                assert 0.8 < estimated_bytes(stored.head(1_000), form, stored.height) / len(content) < 1.25, table
+        assert filled >= 9
+    finally:
+        stage.say("go")
+
+
+def test_an_export_that_means_nothing_is_refused_in_words(dashboard):
+    for asked, said in (
+        ({"table": "secrets"}, "table 'secrets' cannot be exported"),
+        ({"table": "bars", "from": "2024-01-01"}, "without a time zone"),
+        ({"table": "bars", "format": "xlsx"}, "'xlsx' is not a valid Format"),
+    ):
+        with pytest.raises(HTTPError) as refused:
+            download(dashboard, **asked)
+        assert refused.value.code == 400
+        assert said in refused.value.read().decode()
+
+
+def test_a_file_goes_to_the_spool_and_what_may_not_is_refused(dashboard, stage):
+    spool = Spool(stage.profile.uploads)
+    status, answer = post(dashboard, "../../my trades.csv", TRADES.encode())
+    assert status == 200
+    kept = spool.find(json.loads(answer)["id"])
+    assert kept.name == "my_trades.csv"
+    assert kept.read_text() == TRADES
+    spool.remove(json.loads(answer)["id"])
+    assert not kept.exists()
+    for name, content, origin, code, said in (
+        ("own.csv", TRADES.encode(), "http://elsewhere.example", 403, "own pages"),
+        ("own.exe", TRADES.encode(), None, 400, "no file of a known kind"),
+        ("own.csv", b"", None, 400, "the file is empty"),
+        ("own.csv", bytes(1_000_001), None, 413, "the file has 1.0 MB and the limit is 1 MB"),
+    ):
+        assert post(dashboard, name, content, origin)[0] == code
+        assert said in post(dashboard, name, content, origin)[1]
+    assert not any(stage.profile.uploads.iterdir())
+
+
+@pytest.mark.browser
+def test_a_file_is_looked_at_before_anything_is_written(tab, stage):
+    page = tab.open("?view=data&section=upload")
+    choose = page.get_by_label("Your CSV file")
+    choose.set_input_files({"name": "broken.csv", "mimeType": "text/csv", "buffer": TRADES.replace("102.5", "1o2.5", 1).encode()})
+    page.get_by_text("broken.csv:4").wait_for()
+    choose.set_input_files({"name": "large.csv", "mimeType": "text/csv", "buffer": bytes(1_200_000)})
+    page.get_by_text("large.csv has 1.2 MB and the limit is 1.0 MB").wait_for()
+    choose.set_input_files({"name": "own-a.csv.gz", "mimeType": "application/gzip", "buffer": gzip.compress(TRADES.encode())})
+    page.get_by_text("300 trades: becomes the new symbol OWN_A").wait_for()
+    page.get_by_role("cell", name="2024-01-01 00:00:00").first.wait_for()
+    page.get_by_text("no ids in the file").wait_for()
+    page.get_by_label("As symbol").fill("BTCUSDT")
+    page.get_by_label("As symbol").press("Enter")
+    page.get_by_text("is fed by the exchange").wait_for()
+    page.get_by_label("As symbol").fill("OWN_A")
+    page.get_by_label("As symbol").press("Enter")
+    page.get_by_text("becomes the new symbol OWN_A").wait_for()
+    page.get_by_role("button", name="Take as symbol").click()
+    page.get_by_text("Prefect does not answer at").wait_for()  # the stage has none
+    with connect(stage.profile, Role.READER) as warehouse:
+        assert warehouse.select("SELECT count(*) AS n FROM klines WHERE symbol = 'OWN_A'").item() == 0
+
+
+@pytest.mark.browser
+def test_a_backfill_says_what_is_missing_and_what_is_wrong(tab):
+    page = tab.open("?view=data&section=backfill&symbols=ETHUSDT&timeframes=5m")
+    page.get_by_role("row", name="ETHUSDT 5m").wait_for()
+    page.get_by_text("candlesticks would be fetched").wait_for()
+    page.get_by_text("No answer from Prefect").wait_for()
+    page.get_by_label("From (UTC)").fill("2030-01-01")
+    page.get_by_label("From (UTC)").press("Enter")
+    page.get_by_text("is empty; give a start in the past").wait_for()
+    assert page.get_by_role("button", name="Start backfill").is_disabled()
