@@ -59,7 +59,7 @@ LIGHT = Palette(
     down="#C02626",
     warn="#805600",
 )
-BADGES = {"live": ("LIVE", "#16A34A", "#FFFFFF"), "simulated": ("DEMO", "#F0B429", "#1A1400"), "recorded": ("REPLAY", "#8B5CF6", "#FFFFFF")}
+BADGES = {"live": ("LIVE", "#15803D", "#FFFFFF"), "simulated": ("DEMO", "#F0B429", "#1A1400"), "recorded": ("REPLAY", "#7C3AED", "#FFFFFF")}
 """Of each kind of profile: its word, and the colours of its badge."""
 
 

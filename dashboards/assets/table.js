@@ -162,6 +162,11 @@ export function render({ model }) {
   }
 
   table.setAttribute("aria-label", model.label)
+  // What is wider than its place can be scrolled by keys as well.
+  new ResizeObserver(() => {
+    if (root.scrollWidth > root.clientWidth + 1) { root.tabIndex = 0; root.setAttribute("role", "region"); root.setAttribute("aria-label", model.label) }
+    else { root.removeAttribute("tabindex"); root.removeAttribute("role"); root.removeAttribute("aria-label") }
+  }).observe(root)
   header(); rows()
   model.on("rows", rows); model.on("order", header); model.on("selected", rows); model.on("empty", rows); model.on("columns", () => { known.clear(); body.replaceChildren(); header(); rows() })
   return root

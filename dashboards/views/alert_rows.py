@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 
 from dashboards.charts.moment import moment_text
 from dashboards.clock import Clock
-from dashboards.format import NONE, age, significant
+from dashboards.format import NONE, age, decimals_of, price, significant
 from pipeline.alerts import METRICS, AlertState, Metric, Phase, Rule, Severity, TargetKind
 
 PHASES = {
@@ -70,7 +70,7 @@ def _state_row(state: AlertState, rule: Rule, now: datetime | None, reader: Read
     since = None if state.since_us is None or at_s is None else max(0.0, at_s - state.since_us / 1e6)
     snoozed = at_s is not None and state.snoozed(round(at_s * 1e6))
     unit = f" {rule.facts.unit}" if rule.facts.unit and state.value is not None else ""
-    value: dict[str, Any] = {"t": significant(state.value, 4) + unit}
+    value: dict[str, Any] = {"t": _value(state, rule) + unit}
     if state.reason:
         value = {"t": NONE, "title": state.reason}
     return {
@@ -88,6 +88,13 @@ def _state_row(state: AlertState, rule: Rule, now: datetime | None, reader: Read
             reader.acts(*_acts(state, rule, reader.clock, snoozed=snoozed)),
         ],
     }
+
+
+def _value(state: AlertState, rule: Rule) -> str:
+    """The value as its kind is written: a price with the decimals of its ticks."""
+    if rule.metric is Metric.PRICE and state.value is not None:
+        return price(state.value, decimals_of([state.value, rule.threshold]))
+    return significant(state.value, 4)
 
 
 def _notes(state: AlertState, clock: Clock, now: datetime | None, *, snoozed: bool) -> str:

@@ -7,7 +7,8 @@ from typing import Any
 
 from panel.viewable import Viewable
 
-from dashboards.format import NONE, age, compact, count, escape, number, short_time, time_text
+from dashboards.clock import Clock
+from dashboards.format import NONE, age, compact, count, escape, number
 from dashboards.hub import STATUS, Status, Topic
 from dashboards.parts.cards import CSS as TILE_CSS
 from dashboards.parts.html import card, grid, html, stack, title
@@ -42,6 +43,7 @@ class HealthView:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._context = desk.context
+        self._clock = desk.clock
         self._health: Health | None = None
         self._status: Status | None = None
         self._tiles = html(css=TILE_CSS)
@@ -54,12 +56,13 @@ class HealthView:
             empty="<b>No stream has been heard of</b>Capture tells of them once a second; start it with <code>spreadwatch up</code>.",
         )  # fmt: skip
         self._gaps = LiveTable(
-            columns=[{"title": "Symbol"}, {"title": "State"}, {"title": "Missing", "align": "right"}, {"title": "From (UTC)"},
+            columns=[{"title": "Symbol"}, {"title": "State"}, {"title": "Missing", "align": "right"},
+                     {"title": f"From ({desk.clock.city})"},
                      {"title": "Ids", "hide": "m"}, {"title": "Resolved", "hide": "s"}],
             label="Gap ledger", empty="<b>No gaps</b>Every trade id so far is there.",
         )  # fmt: skip
         self._runs = LiveTable(
-            columns=[{"title": "Flow"}, {"title": "State"}, {"title": "Started (UTC)"}, {"title": "Took", "align": "right"},
+            columns=[{"title": "Flow"}, {"title": "State"}, {"title": f"Started ({desk.clock.city})"}, {"title": "Took", "align": "right"},
                      {"title": "Run", "hide": "s"}],
             label="Flow runs", empty="Asking Prefect…",
         )  # fmt: skip
@@ -68,7 +71,7 @@ class HealthView:
             empty="<b>Nothing landed yet</b>Lines are counted here by source and name.",
         )  # fmt: skip
         self._rows = LiveTable(columns=[{"title": "Table"}, {"title": "Rows", "align": "right"}], label="Rows")
-        self._upkeep = UpkeepPart(self._context.prefect_url)
+        self._upkeep = UpkeepPart(self._context.prefect_url, desk.clock)
         self._panel = self._layout()
         self._draw_tiles()
 
@@ -132,6 +135,7 @@ class HealthView:
     def _draw_tiles(self) -> None:
         word, _, _ = BADGES[self._context.profile.kind.value]
         clock = self._status.clock if self._status else None
+        told = self._clock.local(clock.journal_time) if clock else None
         health = self._health
         behind = sum(health.backlog.values()) if health and health.backlog else None
         open_gaps = int(health.gaps.filter(state="open").height) if health else None
@@ -140,8 +144,8 @@ class HealthView:
         whose = f"{word} {escape(self._context.profile.name)}, Spreadwatch {__version__}"
         streams = f"{silent} not open" if silent else "every stream open"
         tiles = (
-            _tile("Journal time", f"{clock.journal_time:%H:%M:%S}", f"{clock.journal_time:%Y-%m-%d} UTC, {whose}")
-            if clock
+            _tile("Journal time", f"{told:%H:%M:%S}", f"{told:%Y-%m-%d} {self._clock.name}, {whose}")
+            if told
             else _tile("Journal time", NONE, whose),
             _tile(
                 "Backlog",
@@ -168,7 +172,7 @@ class HealthView:
                 "id": row["stream"],
                 "cells": [
                     {"t": _stream_name(row["stream"]), "c": "strong"},
-                    {"t": row["state"], "chip": _STREAMS.get(row["state"], "faint"), "title": _silence(row)},
+                    {"t": row["state"], "chip": _STREAMS.get(row["state"], "faint"), "title": _silence(row, self._clock)},
                     number(row["rate"], 1),
                     NONE if _is_connection(row["stream"]) else count(row["messages"]),
                     {"t": number(row["wire_p50_ms"], 0), "title": _lags(row)},
@@ -186,9 +190,9 @@ class HealthView:
                     {"t": row["symbol"], "c": "strong"},
                     {"t": _gap_state(row), "chip": _GAPS.get(row["state"], "faint"), "title": row["detail"] or ""},
                     count(row["missing"]) if row["missing"] else f"silent {age((row['to_time'] - row['from_time']).total_seconds())}",
-                    {"t": short_time(row["from_time"], now), "title": time_text(row["from_time"])},
+                    {"t": self._clock.short(row["from_time"], now), "title": self._clock.text(row["from_time"])},
                     {"t": _ids(row), "c": "faint"},
-                    {"t": short_time(row["resolved_at"], now), "c": "faint"},
+                    {"t": self._clock.short(row["resolved_at"], now), "c": "faint"},
                 ],
             }
             for row in health.gaps.iter_rows(named=True)
@@ -223,7 +227,10 @@ class HealthView:
             "cells": [
                 {"t": run.flow, "c": "strong"},
                 {"t": run.state, "chip": _RUNS.get(run.state_type, "faint"), "title": run.message},
-                {"t": short_time(run.start or run.expected, self._health.time if self._health else None), "title": time_text(run.start)},
+                {
+                    "t": self._clock.short(run.start or run.expected, self._health.time if self._health else None),
+                    "title": self._clock.text(run.start),
+                },
                 {"t": NONE if run.duration_s is None else f"{run.duration_s:.1f} s"},
                 {"t": run.name, "href": f"{self._context.prefect_url}/runs/flow-run/{run.run_id}", "target": "_blank"},
             ],
@@ -246,8 +253,8 @@ def _last_heard(row: dict[str, Any], now: datetime) -> str:
     return f"since {passed}" if _is_connection(row["stream"]) else f"{passed} ago"
 
 
-def _silence(row: dict[str, Any]) -> str:
-    return f"silent since {time_text(row['silent_since'])} UTC" if row["silent_since"] else ""
+def _silence(row: dict[str, Any], clock: Clock) -> str:
+    return f"silent since {clock.text(row['silent_since'])} {clock.name}" if row["silent_since"] else ""
 
 
 def _visible(row: dict[str, Any]) -> str:

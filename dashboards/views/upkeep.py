@@ -9,7 +9,8 @@ from typing import Any
 import polars as pl
 from panel.viewable import Viewable
 
-from dashboards.format import NONE, compact, count, escape, short_time, significant, time_text
+from dashboards.clock import Clock
+from dashboards.format import NONE, compact, count, escape, significant
 from dashboards.parts.html import card, html, stack, title
 from dashboards.parts.table import LiveTable
 from dashboards.tables.upkeep import Upkeep
@@ -23,19 +24,20 @@ _SHOWN_DAYS = 3
 class UpkeepPart:
     """Two tables, the longest last; drawn anew from each look."""
 
-    def __init__(self, prefect_url: str) -> None:
+    def __init__(self, prefect_url: str, clock: Clock) -> None:
+        self._clock = clock
         self._note = html(css=".n { padding: 0 14px 10px; } .n b { font-weight: 600; }")
         self._checks = LiveTable(
             columns=[{"title": "State"}, {"title": "Check"}, {"title": "Of"}, {"title": "Bars", "hide": "s"},
                      {"title": "Value", "align": "right"}, {"title": "Limit", "align": "right", "hide": "m"},
-                     {"title": "Since (UTC)", "hide": "s"}, {"title": "What", "hide": "m"}],
+                     {"title": f"Since ({clock.city})", "hide": "s"}, {"title": "What", "hide": "m"}],
             label="Quality checks",
             empty="<b>No check has run yet</b>The flow check_quality runs by itself; <code>check_quality/manual</code> runs it now.",
         )  # fmt: skip
         self._assets = LiveTable(
             columns=[{"title": "Asset", "sortable": True}, {"title": "Symbol", "sortable": True}, {"title": "Bars"}, {"title": "Newest"},
                      {"title": "State"}, {"title": "Missing days", "hide": "s"}, {"title": "Rows", "align": "right", "hide": "s"},
-                     {"title": "Restated", "align": "right", "hide": "m"}, {"title": "Made (UTC)", "hide": "m"},
+                     {"title": "Restated", "align": "right", "hide": "m"}, {"title": f"Made ({clock.city})", "hide": "m"},
                      {"title": "Last made by", "hide": "m"}],
             label="Partitions", empty="<b>Nothing made yet</b>Every flow runs once at start; what it makes is entered here.",
         )  # fmt: skip
@@ -48,8 +50,8 @@ class UpkeepPart:
     def draw(self, upkeep: Upkeep) -> None:
         """Show a look."""
         self._note.object = _note(upkeep.checks)
-        self._checks.rows = [_check(row, upkeep.time) for row in upkeep.checks.head(_MOST_CHECKS).iter_rows(named=True)]
-        self._assets.rows = list(_assets(upkeep))
+        self._checks.rows = [_check(row, upkeep.time, self._clock) for row in upkeep.checks.head(_MOST_CHECKS).iter_rows(named=True)]
+        self._assets.rows = list(_assets(upkeep, self._clock))
 
 
 def _note(checks: pl.DataFrame) -> str:
@@ -61,7 +63,7 @@ def _note(checks: pl.DataFrame) -> str:
     return f'<div class="n note">{", ".join(told)} of {checks.height}{more}</div>'
 
 
-def _check(row: dict[str, Any], now: datetime) -> dict[str, Any]:
+def _check(row: dict[str, Any], now: datetime, clock: Clock) -> dict[str, Any]:
     blocking = row["blocking"] and row["state"] == "error"
     return {
         "id": f"{row['name']}/{row['subject']}/{row['timeframe']}",
@@ -69,20 +71,20 @@ def _check(row: dict[str, Any], now: datetime) -> dict[str, Any]:
             {
                 "t": f"{row['state']}, blocking" if blocking else row["state"],
                 "chip": _STATES.get(row["state"], "faint"),
-                "title": f"severity {row['severity']}; last seen so {time_text(row['checked_at'])}",
+                "title": f"severity {row['severity']}; last seen so {clock.text(row['checked_at'])}",
             },
             {"t": row["name"], "c": "strong"},
             row["subject"],
             row["timeframe"] or NONE,
             significant(row["value"], 4),
             {"t": significant(row["threshold"], 4), "c": "faint"},
-            {"t": short_time(row["since"], now), "title": time_text(row["since"])},
+            {"t": clock.short(row["since"], now), "title": clock.text(row["since"])},
             {"t": row["detail"] or NONE, "c": "faint", "title": row["detail"]},
         ],
     }
 
 
-def _assets(upkeep: Upkeep) -> Iterator[dict[str, Any]]:
+def _assets(upkeep: Upkeep, clock: Clock) -> Iterator[dict[str, Any]]:
     """A row for each asset, symbol and timeframe; over all symbols where there would be too many."""
     rows = upkeep.assets
     grouped = rows.height > _MOST_ASSETS
@@ -108,10 +110,10 @@ def _assets(upkeep: Upkeep) -> Iterator[dict[str, Any]]:
             elif key not in seen:
                 missing = upkeep.missing.get(key, [])
             seen.add(key)
-        yield _asset(row, missing, upkeep.time)
+        yield _asset(row, missing, upkeep.time, clock)
 
 
-def _asset(row: dict[str, Any], missing: list[date], now: datetime) -> dict[str, Any]:
+def _asset(row: dict[str, Any], missing: list[date], now: datetime, clock: Clock) -> dict[str, Any]:
     running = row["incomplete"]
     state = (
         {"t": f"{running} of {row['partitions']} open", "chip": "accent"} if running else {"t": f"{row['partitions']} whole", "chip": "up"}
@@ -127,12 +129,12 @@ def _asset(row: dict[str, Any], missing: list[date], now: datetime) -> dict[str,
             {"t": row["asset"], "c": "strong"},
             row["symbol"] or NONE,
             row["timeframe"] or NONE,
-            {"t": short_time(newest, now) if newest else str(row["newest_day"] or NONE), "title": time_text(newest)},
+            {"t": clock.short(newest, now) if newest else str(row["newest_day"] or NONE), "title": clock.text(newest)},
             state,
             {"t": days or NONE, "c": "warn" if missing else "faint", "title": ", ".join(str(day) for day in missing)},
             compact(row["rows"]) if row["rows"] >= 1e7 else count(row["rows"]),
             {"t": count(row["restated"]), "c": "" if row["restated"] else "faint"},
-            {"t": short_time(row["made_at"], now), "title": time_text(row["made_at"])},
+            {"t": clock.short(row["made_at"], now), "title": clock.text(row["made_at"])},
             {"t": name or job, "c": "faint", "title": str(row["run"])},
         ],
     }

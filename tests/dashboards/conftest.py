@@ -119,9 +119,18 @@ def chromium():
         browser.close()
 
 
+_SHIFTS = """window.shifts = []; new PerformanceObserver((list) => {
+    for (const e of list.getEntries()) if (!e.hadRecentInput)
+        window.shifts.push([e.value, e.sources.map((s) => `${s.node?.nodeName ?? "?"}.${s.node?.className ?? ""}`).join(" ")])
+}).observe({ type: "layout-shift", buffered: true })"""
+
+
 @pytest.fixture
 def tab(chromium, dashboard):
-    """A tab: ``open(query, width)`` gives the page. What asks for anything outside this machine, or says an error, fails the test."""
+    """A tab: ``open(query, width)`` gives the page. What asks for anything outside this machine, or says an error, fails the test.
+
+    ``window.shifts`` of the page are its layout shifts, [how far, of what].
+    """
     contexts, errors, outside = [], [], []
 
     def opened(query: str = "", width: int = 1440):
@@ -136,6 +145,7 @@ def tab(chromium, dashboard):
                 route.abort()
 
         context.route("**/*", judge)
+        context.add_init_script(_SHIFTS)
         page = context.new_page()
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -1,7 +1,8 @@
 """A warehouse for the dashboard's tests: a profile with a small market in it, served over Quack, with trades that keep coming.
 
 Run as ``python stage.py DATA_DIR PORT``: prints ``ready`` when it serves; a line ``stop`` on its input ends it, ``pause`` and ``go``
-hold and release the trades. Requests are taken from ``requests`` and noted in ``request_log``; rules are applied.
+hold and release the trades, ``fire`` lets the newest rule fire. Requests are taken from ``requests`` and noted in ``request_log``;
+rules are applied.
 """
 
 from __future__ import annotations
@@ -310,6 +311,24 @@ def alerts(connection, now: datetime) -> None:
         )
 
 
+def fire(connection, now: datetime) -> None:
+    """What landing does when the newest rule fires."""
+    (text,) = connection.execute("SELECT rule FROM alert_rules ORDER BY created_at DESC LIMIT 1").fetchone()
+    rule, us = Rule.from_json(text), int(now.timestamp() * 1e6)
+    state = AlertState(rule_id=rule.rule_id, series=rule.target, phase=Phase.FIRING, since_us=us, value=rule.threshold, fired_us=us)
+    connection.execute("DELETE FROM alert_states WHERE rule_id = ?", [rule.rule_id])
+    connection.execute(
+        "INSERT INTO alert_states VALUES (?, ?, 'firing', make_timestamptz(?), ?, false, ?)",
+        [rule.rule_id, rule.target, us, rule.threshold, state.to_json()],
+    )
+    connection.execute(
+        """INSERT INTO alert_events BY NAME SELECT ? AS event_id, ? AS rule_id, ? AS series, 'firing' AS kind,
+           ?::TIMESTAMPTZ AS occurred_at, ? AS value, ? AS threshold, ? AS severity, ? AS message, '{}' AS payload""",
+        [uuid.uuid4().hex, rule.rule_id, rule.target, now, rule.threshold, rule.threshold, rule.severity.value,
+         f"firing: {rule.target} [{rule.name}]"],
+    )  # fmt: skip
+
+
 def upkeep(warehouse, profile: Profile, now: datetime) -> None:
     """What flows have made, how good it is, and a report."""
     connection, made = warehouse.connection, []
@@ -456,7 +475,7 @@ def main(data_dir: Path, port: int) -> None:
     tokens = {token: role for role, token in endpoint.tokens.items()}
     serve(connection, host="127.0.0.1", port=port, gatekeeper=Gatekeeper(tokens), server_token="stage-" + uuid.uuid4().hex)
     cursor = connection.cursor()
-    stopping, paused = threading.Event(), threading.Event()
+    stopping, paused, firing = threading.Event(), threading.Event(), threading.Event()
 
     def listen() -> None:
         for line in sys.stdin:
@@ -465,6 +484,8 @@ def main(data_dir: Path, port: int) -> None:
                     paused.set()
                 case "go":
                     paused.clear()
+                case "fire":
+                    firing.set()
                 case "stop":
                     break
         stopping.set()

@@ -6,7 +6,7 @@ from itertools import product
 
 import pytest
 
-from dashboards.theme import Signs, palette
+from dashboards.theme import BADGES, Signs, palette, theme_config
 
 TEXT = ("text", "strong", "faint", "accent", "second", "up", "down", "warn")
 GROUNDS = ("page", "panel", "raised")
@@ -40,6 +40,14 @@ def test_text_can_be_read(dark, signs):
         grounds |= {"its chip": _mixed(ink, 0.14, colours.panel), "a chosen row": _mixed(colours.accent, 0.12, colours.panel)}
         for ground, behind in grounds.items():
             assert _contrast(_rgb(ink), behind) >= LEAST, f"{name} {ink} on {ground}"
+
+
+def test_badges_and_buttons_can_be_read():
+    for word, back, ink in BADGES.values():
+        assert _contrast(_rgb(ink), _rgb(back)) >= LEAST, word
+    for mode, theme in theme_config().items():
+        primary = theme["palette"]["primary"]
+        assert _contrast(_rgb(primary["contrastText"]), _rgb(primary["main"])) >= LEAST, mode
 
 
 def test_the_colour_blind_tell_up_from_down_by_blue_against_red():
