@@ -34,7 +34,7 @@ export function render({ model }) {
   const legend = () => {
     scale.replaceChildren()
     const bar = make("div", "bar", scale), ramp = make("div", "ramp", bar), ticks = make("div", "ticks", bar)
-    const points = model.kind === "correlation" ? [[-1, "\u22121"], [0, "0"], [1, "1"]] : [[1, "1"], [0.1, "0.1"], [model.level, String(model.level)], [0.01, "0.01"], [0.001, "0.001"]]
+    const points = model.kind === "correlation" ? [[-1, "\u22121"], [0, "0"], [1, "1"]] : [[1, "1"], [model.level, String(model.level)], [0.01, "0.01"], [0.001, "0.001"]]
     const place = (v) => model.kind === "correlation" ? (v + 1) / 2 : strength(v)
     const stops = []
     for (let i = 0; i <= 48; i++) {
@@ -47,7 +47,7 @@ export function render({ model }) {
     if (model.kind !== "correlation") {
       for (const [k, t] of [[css(colour(Math.min(model.level, 0.01))), `passes: q \u2264 ${model.level}`], [css(rgb(model.colours.panel)), "not tested"]]) {
         const s = make("span", "key", scale); s.textContent = t; s.style.setProperty("--k", k)
-        if (t === "not tested") s.style.textDecoration = "none"
+        if (t === "not tested") s.classList.add("blank")
       }
     }
   }

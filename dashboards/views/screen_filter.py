@@ -25,6 +25,7 @@ _NUMBERS = {
     "volume": "liquidity_least",
 }  # fmt: skip
 """Of each number its name in the address, and the field of ``Wanted``."""
+_CHECK = {"& .MuiTypography-root, & .MuiFormControlLabel-label": {"fontSize": "13px", "color": "var(--sw-text)"}}
 _BOUNDS = {"q_most": 1.0, "correlation_least": 1.0}
 
 
@@ -36,12 +37,12 @@ class ScreenFilter:
         self._setting = False
         self.wanted = Wanted()
         self._find = pmui.TextInput(label="Symbols", placeholder="ETH, or ETH/BTC", value="", css_classes=["wide"], **FIELD)
-        labels = ("q up to", "Half-life from (bars)", "Half-life to (bars)", "Correlation from (±)", "Volume from (thinner leg)")
+        labels = ("q up to", "Half-life from (bars)", "Half-life to (bars)", "Correlation from (±)", "Volume from")
         self._numbers = {
             name: pmui.TextInput(label=label, placeholder="any", value="", **FIELD)
             for name, label in zip(_NUMBERS.values(), labels, strict=True)
         }
-        self._one = pmui.Checkbox(label="One direction of a pair", value=False, margin=0, size="small")
+        self._one = pmui.Checkbox(label="One direction only", value=False, margin=0, size="small", sx=_CHECK)
         self._reset = pmui.Button(label="Reset", variant="text", size="small", margin=0)
         self._say = html(css=".down { padding: 0 14px 10px; font-size: 12.5px; }", visible=False)
         fields = grid(

@@ -40,6 +40,7 @@ from pipeline.model.pair import Pair
 from pipeline.model.universe import Universe
 
 _PAGE = 50
+_LAST = {"title": "", "align": "right"}
 _NEWEST = "newest"
 _TRIED = "tried here"
 _CSS = asset("screener.css")
@@ -99,7 +100,7 @@ class ScreenerView:
         self._back.on_click(lambda _event: self._turn(-1))
         self._forth.on_click(lambda _event: self._turn(1))
         self._table = LiveTable(
-            columns=[*COLUMNS, {"title": ""}], label="Pairs of the screen", clickable=True, on_action=self._acted, order="rank",
+            columns=[*COLUMNS, _LAST], label="Pairs of the screen", clickable=True, on_action=self._acted, order="rank",
             empty="Looking for a screen…", styles={"max-height": "600px", "overflow": "auto", "scrollbar-width": "thin"},
         )  # fmt: skip
 
@@ -262,6 +263,7 @@ class ScreenerView:
         if self._which.options != options:
             value = self._chosen if self._chosen in options.values() else _NEWEST
             self._which.param.update(options=options, value=value)
+            self._which.param.trigger("value")  # the browser knows options by their texts, which have changed
         elif self._chosen in options.values():
             self._which.value = self._chosen
         self._setting = False
@@ -324,7 +326,7 @@ class ScreenerView:
         pages = max(1, -(-self._found.height // _PAGE))
         self._page = min(max(self._page, 0), pages - 1)
         part = self._found.slice(self._page * _PAGE, _PAGE)
-        columns = [*(LEFT_OUT_COLUMNS if wanted.left_out else COLUMNS), {"title": ""}]
+        columns = [*(LEFT_OUT_COLUMNS if wanted.left_out else COLUMNS), _LAST]
         rows = table_rows(
             part, timeframe=kept.timeframe, level=self._level, modelled=[spec.pair for spec in self._context.universe.pairs],
             operator=self._desk.operator, shown_left_out=wanted.left_out,

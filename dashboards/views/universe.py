@@ -37,7 +37,6 @@ class UniversePart:
         self._desk = desk
         self._context = desk.context
         self._universe = self._context.universe
-        self._asking = ""
         act = [{"title": "", "align": "right"}] if desk.operator else []
         self._symbols = LiveTable(
             columns=[{"title": "Symbol", "sortable": True}, {"title": "Data", "hide": "s"},
@@ -116,19 +115,12 @@ class UniversePart:
         return {"id": name, "cells": cells}
 
     def _acts(self, name: str, *, edit: bool = False) -> list[dict[str, Any]]:
-        """The buttons of a row; removing asks once more in the same place."""
+        """The buttons of a row; removing wants a second click."""
         if not self._desk.operator:
             return []
-        if self._asking == name:
-            sure = [
-                {"a": "remove", "l": "Remove", "c": "danger main", "title": f"Remove {name} now"},
-                {"a": "keep", "l": "Keep", "title": f"Keep {name}"},
-            ]
-            return [{"actions": sure, "c": "acts two"}]
         change = [{"a": "edit", "l": "Change", "title": f"Change the model of {name}"}] if edit else []
-        return [
-            {"actions": [*change, {"a": "ask", "l": "Remove", "c": "danger", "title": f"Remove {name}"}], "c": "acts two" if edit else ""}
-        ]
+        remove = {"a": "remove", "l": "Remove", "c": "danger", "title": f"Remove {name}", "sure": "Really?"}
+        return [{"actions": [*change, remove], "c": "acts two" if edit else ""}]
 
     # ------------------------------------------------------------------------------------------------ choosing
 
@@ -136,28 +128,23 @@ class UniversePart:
         match action:
             case "open":
                 self._desk.go("pair", {"pair": name})
-            case "ask":
-                needed = self._pairs_of(name)
-                if needed:
-                    self._desk.toast("error", f"{name} is a leg of {needed}; remove that first, then the symbol.")
-                    return
-                self._asking = name
-                self.draw(self._universe)
-            case "keep":
-                self._asking = ""
-                self.draw(self._universe)
             case "edit":
                 self._edit(name)
-            case "remove" if self._asking == name:
-                self._asking = ""
-                self.draw(self._universe)
-                self._submit(RemovePair(Pair.parse(name)) if "/" in name else RemoveSymbol(parse_symbol(name)))
+            case "remove":
+                self._remove(name)
             case _:
                 pass
 
-    def _pairs_of(self, symbol: str) -> str:
-        """The modelled pairs that have a symbol as a leg, in words."""
-        return ", ".join(str(spec.pair) for spec in self._universe.pairs if symbol in (spec.pair.y, spec.pair.x))
+    def _remove(self, name: str) -> None:
+        """A pair, or a symbol that no pair needs."""
+        if "/" in name:
+            self._submit(RemovePair(Pair.parse(name)))
+            return
+        needed = ", ".join(str(spec.pair) for spec in self._universe.pairs if name in (spec.pair.y, spec.pair.x))
+        if needed:
+            self._desk.toast("error", f"{name} is a leg of {needed}; remove that first, then the symbol.")
+            return
+        self._submit(RemoveSymbol(parse_symbol(name)))
 
     def _edit(self, name: str) -> None:
         for spec in self._universe.pairs:

@@ -29,6 +29,7 @@ def text_of(page, words: str):
 WORDS = {
     "Overview": "24 h high",
     "Pair": "Engle-Granger p",
+    "Screener": "shown of",
     "Alerts": "every symbol data age",
     "Data": "Download CSV",
     "Health": "btcusdt@aggTrade",
