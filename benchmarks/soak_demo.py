@@ -72,7 +72,9 @@ def _soak(directory: Path, command: Sequence[str], seconds: float) -> int:
     chosen = {f"SPREADWATCH_{name.upper()}": str(port) for name, port in ports.items()}
     environment = {**os.environ, **chosen, "SPREADWATCH_DATA_DIR": str(directory)}
     with (directory / "console.txt").open("wb") as console:
-        process = subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command, env=environment, stdin=subprocess.DEVNULL, stdout=console, stderr=subprocess.STDOUT, start_new_session=True
+        )
     profile = directory / "profiles" / "demo"
     try:
         _until_healthy(process, profile)
@@ -80,11 +82,11 @@ def _soak(directory: Path, command: Sequence[str], seconds: float) -> int:
         looks = list(_watch(process, profile, seconds))
         runs = list(_runs(f"http://127.0.0.1:{ports['prefect_port']}/api"))
         restarts = {row.name: row.restarts for row in _processes(profile) if row.restarts}
+        return _report(profile, looks, runs, restarts)
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)
+            os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does: make, and what it runs
         process.wait(120)
-    return _report(profile, looks, runs, restarts)
 
 
 def _free_ports(count: int) -> list[int]:

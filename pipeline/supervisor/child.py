@@ -114,6 +114,7 @@ class Child:
     async def _watch(self, ended: asyncio.Task[int]) -> str | None:
         """Until the process ends, is to stop (both None), or is found useless: then what is wrong with it."""
         policy = self._policy
+        hung_after_s = policy.hung_after_s if self.spec.hung_after_s is None else self.spec.hung_after_s
         started = time.monotonic()
         started_at = time.time()
         good = started  # the last time that the probe succeeded
@@ -137,8 +138,8 @@ class Child:
             elif self._healthy_since is None:
                 if now - started >= policy.start_timeout_s:
                     return f"was not healthy within {policy.start_timeout_s:g} s (see {self._log})"
-            elif now - good >= policy.hung_after_s:
-                return f"has not answered for {policy.hung_after_s:g} s (see {self._log})"
+            elif now - good >= hung_after_s:
+                return f"has not answered for {hung_after_s:g} s (see {self._log})"
             elif self.state is State.HEALTHY:
                 self._enter(State.UNHEALTHY, "does not answer")
 

@@ -150,6 +150,7 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
             (sys.executable, "-m", "prefect", "server", "start", *server),
             {**environment, **prefect_server_environment(settings)},
             probe=HttpProbe(host, settings.prefect_port, "/api/health"),
+            hung_after_s=300.0,  # on SQLite it may be busy for long; a new start would crash the runs at work
         ),
         ProcessSpec("flows", own("flows"), environment, after=("warehouse", "prefect"), grace_s=20.0),
         ProcessSpec("dashboard", own("dashboard"), environment, after=("warehouse",), probe=TcpProbe(host, settings.dashboard_port)),

@@ -42,7 +42,8 @@ class ProcessSpec:
 
     ``after`` names the processes that must be healthy before it starts; it is stopped before they are.
     ``env`` is added to the supervisor's own environment. Without a ``probe`` a process is healthy once it
-    has lived for ``Policy.settle_s``.
+    has lived for ``Policy.settle_s``. ``hung_after_s`` is a patience of its own with a probe that fails, instead of
+    ``Policy.hung_after_s``.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ProcessSpec:
     after: tuple[str, ...] = ()
     probe: Probe | None = None
     grace_s: float = 10.0
+    hung_after_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
