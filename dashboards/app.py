@@ -173,9 +173,14 @@ class Dashboard:
     def _go(self, name: str, query: dict[str, str]) -> None:
         # Until the view is the one that is looked at, its state does not belong into the address.
         self._going = name != self._current
-        self._view(name).opened(query)
+        view = self._view(name)
+        view.opened(query)
         self._going = False
-        self._tabs.value = name
+        if name == self._current:
+            view.shown()
+            self._remember(view.state())
+        else:
+            self._tabs.value = name
 
     def _remember(self, state: dict[str, str]) -> None:
         location = pn.state.location
