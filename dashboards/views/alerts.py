@@ -41,7 +41,7 @@ _SPLIT_CSS = """
 :host(.sw-alerts) { display: grid !important; grid-template-columns: 380px minmax(0, 1fr); gap: 12px; align-items: start; }
 @media (max-width: 1100px) { :host(.sw-alerts) { grid-template-columns: minmax(0, 1fr); } :host(.sw-alerts) > .sw-rule-card { order: 1; } }
 """
-_EXPORT = '<a href="?view=export&table=alert_events">Export</a>'
+_EXPORT = '<a href="?view=data&table=alert_events">Export</a>'
 
 
 class AlertsView:
