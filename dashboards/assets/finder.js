@@ -10,6 +10,7 @@ export function render({ model }) {
     [["Esc"], "Close what is open"],
     [["Tab"], "To the next control; Shift and Tab to the one before"],
     [["\u2190", "\u2192"], "Another choice of a row: views, timeframes, formats"],
+    [["\u2191", "\u2193"], "One more, one less in a field of numbers; Page up and down for ten"],
     [["Enter"], "Open the row of a table that has the focus"],
     [["Wheel"], "Zoom a chart in time; drag to move it"],
   ]

@@ -11,6 +11,9 @@ SX = {
         "fontVariantNumeric": "tabular-nums",
         "color": "var(--sw-strong)",
     },
+    # A number has buttons for one more and one less that no screen reader can name; the arrow keys do the same.
+    "& .MuiInputAdornment-root": {"display": "none"},
+    "& input.MuiInputBase-inputAdornedStart": {"paddingLeft": "14px"},
     "& .MuiInputLabel-root": {"fontSize": "13px"},
     "& .MuiSelect-select": {"fontSize": "13px"},
     "& .MuiOutlinedInput-notchedOutline": {"borderColor": "var(--sw-line)"},
