@@ -23,6 +23,7 @@ from dashboards.parts.finder import Finder
 from dashboards.parts.html import html
 from dashboards.parts.preferences import PreferencesMenu
 from dashboards.parts.status import badge, banner, pill
+from dashboards.parts.who import WHO_CSS, who
 from dashboards.preferences import COOKIE, Preferences, preferences_of
 from dashboards.session import Session
 from dashboards.tables.alerts import NewsTopic
@@ -105,6 +106,8 @@ class Dashboard:
         self._pill = html(css=pill.css, sizing_mode=None)
         self._banner = html(css=banner.css, height=0)
         self._body = pn.Column(sizing_mode="stretch_width", margin=0, stylesheets=[_MAIN_CSS])
+        text = who(account, may_log_in=bool(context.access.users()))
+        login = [html(text, css=WHO_CSS, sizing_mode=None)] if text else []
         self.page = pmui.Page(
             title="Spreadwatch",
             header=[
@@ -115,6 +118,7 @@ class Dashboard:
                 self._pill,
                 menu,
                 self._bell,
+                *login,
             ],
             main=[self._banner, self._body],
             sidebar_variant="temporary",

@@ -131,7 +131,7 @@ def make_server(context: Context, hub: Hub, door: Door) -> Server:
         ],
         http_server_kwargs={"max_body_size": largest, "max_header_size": 65_536},
         session_token_expiration=3600,
-        unused_session_lifetime=60_000,
+        unused_session_lifetime=30_000,
         check_unused_sessions=5_000,
         keep_alive=10_000,
         **_tls(settings),

@@ -19,6 +19,7 @@ from dashboards.access.logins import Access
 from dashboards.access.tries import Tries
 from dashboards.assets import asset
 from dashboards.format import escape
+from dashboards.preferences import COOKIE, preferences_of
 from dashboards.theme import BADGES, DARK, LIGHT, Palette
 from pipeline.profile import Profile
 from pipeline.users import User, verify_password
@@ -131,7 +132,9 @@ class LoginHandler(_DoorHandler):
         self.set_cookie(_FORM_COOKIE, token, httponly=True, secure=self._secure, samesite="Strict", path=LOGIN)
         self.set_status(status)
         self.set_header("Content-Type", "text/html; charset=utf-8")
-        self.finish(login_page(self._door.profile, problem, next_=_own_path(next_), name=name, token=token))
+        chosen = self.get_cookie(COOKIE)
+        colours = preferences_of({}, chosen).palette if chosen else None
+        self.finish(login_page(self._door.profile, problem, next_=_own_path(next_), name=name, token=token, colours=colours))
 
 
 @stream_request_body
@@ -145,12 +148,12 @@ class LogoutHandler(_DoorHandler):
         self.redirect(LOGIN, status=303)
 
 
-def login_page(profile: Profile, problem: str, *, next_: str, name: str, token: str) -> str:
-    """The whole page; ``problem`` is shown above the form when there is one."""
+def login_page(profile: Profile, problem: str, *, next_: str, name: str, token: str, colours: Palette | None = None) -> str:
+    """The whole page; ``problem`` is shown above the form when there is one. Without ``colours`` those that the machine prefers."""
     word, back, ink = BADGES[profile.kind.value]
     said = f'<p class="problem" role="alert" id="problem">{escape(problem)}</p>' if problem else ""
-    light = _variables(LIGHT)
-    style = f":root{{{_variables(DARK)}}}@media (prefers-color-scheme: light){{:root{{{light}}}}}\n{asset('login.css')}"
+    light = f"@media (prefers-color-scheme: light){{:root{{{_variables(LIGHT)}}}}}" if colours is None else ""
+    style = f":root{{{_variables(colours or DARK)}}}{light}\n{asset('login.css')}"
     return asset("login.html").format_map(
         {
             "style": style,

@@ -55,7 +55,7 @@ class BarsTopic:
     timeframe: Timeframe
     around: datetime | None = None
     count: int = 1000
-    every_s: float = 0.9
+    every_s: float = 0.4
     from_warehouse: bool = True
 
     def read(self, warehouse: Warehouse | None, moment: Moment | None, before: Any) -> Any:

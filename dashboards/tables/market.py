@@ -70,7 +70,7 @@ class MarketTopic:
 
     symbols: tuple[str, ...]
     timeframe: Timeframe
-    every_s: float = 1.0
+    every_s: float = 0.4
     from_warehouse: bool = True
 
     def read(self, warehouse: Warehouse | None, moment: Moment | None, before: Any) -> Any:

@@ -194,11 +194,11 @@ def test_the_theme_changes_while_it_runs(tab):
 def test_a_killed_warehouse_shows_within_seconds_and_is_found_again(tab, stage):
     page = tab.open()
     text_of(page, "24 h high").wait_for()
-    stage.kill()
     begun = time.monotonic()
+    stage.kill()
     try:
         text_of(page, "has not answered").wait_for()
-        assert time.monotonic() - begun < 6
+        assert time.monotonic() - begun < 3
     finally:
         stage.start()
     page.get_by_text("has not answered").wait_for(state="detached")
