@@ -43,7 +43,7 @@ class MomentMark:
         self._label.text_color = colours.panel
 
     def show(self, moment: datetime | None, bar_ms: float) -> None:
-        """Mark a moment, or none."""
+        """Mark a moment, or none; nothing is centred where the length of a bar is 0."""
         at = 0.0 if moment is None else moment.timestamp() * 1000
         tags = [at, bar_ms * _SHOWN]
         if self._spans[0].tags == tags:

@@ -18,6 +18,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
 from pipeline.alerts import AlertState, Condition, Metric, Phase, Rule, Severity
 from pipeline.errors import UsageError
 from pipeline.jobs.report import make_order, write_report
@@ -130,14 +134,44 @@ def fill(connection, market: Market, start: datetime) -> None:
 
 def insert(connection, table: str, rows: list[tuple]) -> None:
     """Many rows at once: executemany is slow in DuckDB."""
-    if not rows:
-        return
-    marks = ", ".join(["(" + ", ".join("?" * len(rows[0])) + ")"] * len(rows[:500]))
-    for at in range(0, len(rows), 500):
-        part = rows[at : at + 500]
-        if len(part) < 500:
-            marks = ", ".join(["(" + ", ".join("?" * len(rows[0])) + ")"] * len(part))
-        connection.execute(f"INSERT INTO {table} VALUES {marks}", [value for row in part for value in row])
+    if rows:
+        add(connection, table, pl.DataFrame(rows, orient="row", infer_schema_length=None).to_arrow())
+
+
+def add(connection, table: str, rows: pa.Table) -> None:
+    connection.register("rows_to_add", rows)
+    connection.execute(f"INSERT INTO {table} SELECT * FROM rows_to_add")
+    connection.unregister("rows_to_add")
+
+
+def day_of_seconds(connection, market: Market, name: str, until: datetime) -> None:
+    """A day of 1s bars of one symbol, every second of it but for a hole of ten minutes, which ends where the market begins."""
+    decimals = SYMBOLS[name][1]
+    rng = np.random.default_rng(11)
+    steps = rng.normal(0, 0.00012, 86_400)
+    closes = market.price[name] * np.exp(np.cumsum(steps) - steps.sum())
+    opens = np.concatenate([closes[:1], closes[:-1]])
+    wide = np.abs(rng.normal(0, 0.00004, (2, 86_400))) * closes
+    volume = np.abs(rng.normal(8, 4, 86_400)) * 100 / closes + 0.001
+    ids = np.arange(-86_400, 0)
+    rows = pl.DataFrame(
+        {
+            "symbol": [name] * 86_400,
+            "ts": [until - timedelta(seconds=86_400 - at) for at in range(86_400)],
+            "open": opens.round(decimals),
+            "high": (np.maximum(opens, closes) + wide[0]).round(decimals),
+            "low": (np.minimum(opens, closes) - wide[1]).round(decimals),
+            "close": closes.round(decimals),
+            "volume": volume.round(3),
+            "quote_volume": volume.round(3) * closes.round(decimals),
+            "trades": rng.integers(1, 9, 86_400),
+            "taker_buy_volume": (volume / 2).round(3),
+            "first_id": ids,
+            "last_id": ids,
+            "revision": 0,
+        }
+    )
+    add(connection, "bars_1s_recent", pl.concat([rows[:40_000], rows[40_600:]]).to_arrow())
 
 
 def second(connection, market: Market, ts: datetime, commit: int) -> None:
@@ -377,6 +411,16 @@ def change_universe(profile: Profile, change) -> str:
     return "applied"
 
 
+def measured(connection, now: datetime) -> None:
+    """Liquidity of every symbol but one."""
+    at = now.replace(minute=now.minute // 5 * 5, second=0)
+    rows = [
+        (name, "1m", at, 60, 1_000.0 + n, 5e6 * (n + 1), 4_000 + n, 0.1, 3e-10 * (n + 1), None, None, 0.1, 1.5 + n / 4, 0.5, "")
+        for n, name in enumerate(list(SYMBOLS)[:-1])
+    ]
+    insert(connection, "liquidity", rows)
+
+
 def apply_requests(connection, profile: Profile, now: datetime) -> None:
     for request_id, kind, payload in connection.execute("SELECT request_id, kind, payload FROM requests ORDER BY requested_at").fetchall():
         outcome = "applied"
@@ -469,6 +513,8 @@ def main(data_dir: Path, port: int) -> None:
         insert(connection, "resample_cursors", [("1m", 0), ("5m", 0)])
         upkeep(warehouse, profile, now)
         screens(warehouse, now)
+        day_of_seconds(connection, market, "BNBUSDT", now - timedelta(seconds=60))
+        measured(connection, now)
         for at in range(60, 0, -1):
             second(connection, market, now - timedelta(seconds=at), commit)
     endpoint = publish_endpoint(profile, "127.0.0.1", port)

@@ -12,7 +12,7 @@ from dashboards.tables.bars import BarsTopic
 from pipeline.model.timeframe import Timeframe
 from pipeline.store import Role
 
-TOPIC = BarsTopic("BTCUSDT", Timeframe.parse("1s"))
+TOPIC = BarsTopic("BTCUSDT", Timeframe.parse("1s"), step_s=1)
 
 
 @pytest.fixture

@@ -81,7 +81,7 @@ def added_up(frame: pl.DataFrame, step_s: int, passed: datetime) -> pl.DataFrame
     )  # fmt: skip
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=bars, step=st.sampled_from([1, 5, 60, 300, 3_600, 86_400]), passed=st.integers(0, 4_100))
 def test_seconds_added_up_are_what_polars_makes_of_them(warehouse, rows, step, passed):
     frame = fill(warehouse, rows, klines=False, passed=passed)
@@ -89,7 +89,7 @@ def test_seconds_added_up_are_what_polars_makes_of_them(warehouse, rows, step, p
     compare(got, added_up(frame, step, T0 + timedelta(seconds=passed)))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(rows=bars, step=st.sampled_from([60, 900, 86_400, 864_000]), passed=st.integers(0, 4_100))
 def test_the_exchanges_minutes_too(warehouse, rows, step, passed):
     frame = fill(warehouse, rows, klines=True, passed=passed)
