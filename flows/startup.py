@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -99,6 +100,7 @@ async def clear_leftovers() -> tuple[int, int]:
         FlowRunFilterStateType,
     )
     from prefect.client.schemas.objects import StateType
+    from prefect.exceptions import ObjectNotFound
     from prefect.states import Crashed
 
     late = FlowRunFilter(
@@ -111,10 +113,12 @@ async def clear_leftovers() -> tuple[int, int]:
     async with get_client() as client:
         stale = [run for run in await _all(client, late) if run.auto_scheduled or "start" in run.tags]
         for run in stale:
-            await client.delete_flow_run(run.id)
+            with suppress(ObjectNotFound):  # gone already: a busy server may have done it and its answer been lost
+                await client.delete_flow_run(run.id)
         lost = await _all(client, dead)
         for run in lost:
-            await client.set_flow_run_state(run.id, Crashed(message="Its process ended without a word."), force=True)
+            with suppress(ObjectNotFound):
+                await client.set_flow_run_state(run.id, Crashed(message="Its process ended without a word."), force=True)
     return len(stale), len(lost)
 
 
