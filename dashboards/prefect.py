@@ -135,6 +135,10 @@ class Prefect:
             raise UsageError(msg)
         return _read(made, _id)
 
+    def version(self) -> str:
+        """Which Prefect the server is."""
+        return _read(self._ask(lambda client: client.get("/admin/version")), str)
+
     def newest_runs(self, *, flow: str = "", most: int = 40) -> tuple[FlowRun, ...]:
         """Runs that have begun (or are about to), the newest first; of one flow when it is named."""
         body: dict[str, Any] = {"sort": "START_TIME_DESC", "limit": most, "flow_runs": {"state": {"type": {"any_": list(_STATES)}}}}

@@ -60,6 +60,7 @@ class RunCard:
         order: called in the event loop when the button is clicked; raises SpreadwatchError to say what is wrong with the form.
         ended: called once when a run that was started here has ended, well or not.
         remembered: called when another run is followed.
+        look: of the button, where it is another than that of a form.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class RunCard:
         order: Callable[[], Start],
         ended: Callable[[Following], None] | None = None,
         remembered: Callable[[], None] | None = None,
+        **look: Any,
     ) -> None:
         self._desk = desk
         self._order = order
@@ -80,16 +82,8 @@ class RunCard:
         self._told_end = False
         self._shown = False
         self.run_id = ""
-        self.button = pmui.Button(
-            label=label,
-            variant="contained",
-            color="primary",
-            margin=0,
-            height=38,
-            sizing_mode="fixed",
-            width=190,
-            disabled=not desk.operator,
-        )
+        looks = {"variant": "contained", "height": 38, "width": 190, **look}
+        self.button = pmui.Button(label=label, color="primary", margin=0, sizing_mode="fixed", disabled=not desk.operator, **looks)
         self.button.on_click(lambda _event: self._clicked())
         self._say = html(css=_CSS)
         self._log = html(css=_CSS, visible=False)

@@ -65,3 +65,16 @@ class UpkeepTopic:
         for symbol, timeframe, day in found.select("symbol", "timeframe", "day").iter_rows():
             days.setdefault((symbol, timeframe), []).append(day)
         return days
+
+
+def by_asset(assets: pl.DataFrame) -> pl.DataFrame:
+    """How far each asset has come, over all of its symbols and timeframes.
+
+    Returns:
+        asset, newest_day, last_ts, made_at, partitions, incomplete, rows.
+    """
+    return (
+        assets.group_by("asset")
+        .agg(pl.col("newest_day", "last_ts", "made_at").max(), pl.col("partitions", "incomplete", "rows").sum())
+        .sort("asset")
+    )

@@ -10,10 +10,12 @@ import polars as pl
 from panel.viewable import Viewable
 
 from dashboards.clock import Clock
-from dashboards.format import NONE, compact, count, escape, significant
-from dashboards.parts.html import card, html, stack, title
+from dashboards.format import NONE, age, compact, count, escape, significant
+from dashboards.parts.html import card, headed, html, stack, title
+from dashboards.parts.run_card import RunCard, Start
 from dashboards.parts.table import LiveTable
-from dashboards.tables.upkeep import Upkeep
+from dashboards.tables.upkeep import Upkeep, by_asset
+from dashboards.views.view import Desk
 
 _STATES = {"ok": "up", "warn": "warn", "error": "down", "unknown": "faint"}
 _MOST_CHECKS = 60
@@ -22,35 +24,55 @@ _SHOWN_DAYS = 3
 
 
 class UpkeepPart:
-    """Two tables, the longest last; drawn anew from each look."""
+    """What is looked at less often, the longest last; drawn anew from each look."""
 
-    def __init__(self, prefect_url: str, clock: Clock) -> None:
-        self._clock = clock
+    def __init__(self, desk: Desk) -> None:
+        self._clock = desk.clock
+        zone = desk.clock.city
         self._note = html(css=".n { padding: 0 14px 10px; } .n b { font-weight: 600; }")
         self._checks = LiveTable(
             columns=[{"title": "State"}, {"title": "Check"}, {"title": "Of"}, {"title": "Bars", "hide": "s"},
                      {"title": "Value", "align": "right"}, {"title": "Limit", "align": "right", "hide": "m"},
-                     {"title": f"Since ({clock.city})", "hide": "s"}, {"title": "What", "hide": "m"}],
+                     {"title": f"Since ({zone})", "hide": "s"}, {"title": "What", "hide": "m"}],
             label="Quality checks",
-            empty="<b>No check has run yet</b>The flow check_quality runs by itself; <code>check_quality/manual</code> runs it now.",
+            empty="<b>No check has run yet</b>The flow check_quality runs by itself; <b>Check now</b> runs it at once.",
+        )  # fmt: skip
+        self._fresh = LiveTable(
+            columns=[{"title": "Asset"}, {"title": f"Newest data ({zone})"}, {"title": "Behind", "align": "right"},
+                     {"title": f"Made ({zone})", "hide": "s"}, {"title": "Parts", "align": "right"},
+                     {"title": "Open", "align": "right"}, {"title": "Rows", "align": "right", "hide": "s"}],
+            label="Freshness", empty="<b>Nothing made yet</b>Every flow runs once at start.",
         )  # fmt: skip
         self._assets = LiveTable(
             columns=[{"title": "Asset", "sortable": True}, {"title": "Symbol", "sortable": True}, {"title": "Bars"}, {"title": "Newest"},
                      {"title": "State"}, {"title": "Missing days", "hide": "s"}, {"title": "Rows", "align": "right", "hide": "s"},
-                     {"title": "Restated", "align": "right", "hide": "m"}, {"title": f"Made ({clock.city})", "hide": "m"},
+                     {"title": "Restated", "align": "right", "hide": "m"}, {"title": f"Made ({zone})", "hide": "m"},
                      {"title": "Last made by", "hide": "m"}],
             label="Partitions", empty="<b>Nothing made yet</b>Every flow runs once at start; what it makes is entered here.",
         )  # fmt: skip
-        link = f'<a href="{escape(prefect_url)}/runs" target="_blank" rel="noopener">Runs in the Prefect UI ↗</a>'
+        small: dict[str, Any] = {"variant": "outlined", "size": "small", "height": 30, "width": 130}
+        self._check = RunCard(desk, label="Check now", order=lambda: Start("check_quality/manual", {}), **small)
+        link = f'<a href="{escape(desk.context.prefect_url)}/runs" target="_blank" rel="noopener">Runs in the Prefect UI ↗</a>'
         self.panel: Viewable = stack(
-            card(title("Quality checks"), self._note, self._checks),
+            self._check.panel,
+            card(headed(title("Quality checks"), self._check.button), self._note, self._checks),
+            card(title("Freshness", "how far each kind of data has come"), self._fresh),
             card(title("Partitions", link), self._assets),
         )
+
+    def shown(self) -> None:
+        """Follow the run that was started here."""
+        self._check.shown()
+
+    def hidden(self) -> None:
+        """Look at nothing."""
+        self._check.hidden()
 
     def draw(self, upkeep: Upkeep) -> None:
         """Show a look."""
         self._note.object = _note(upkeep.checks)
         self._checks.rows = [_check(row, upkeep.time, self._clock) for row in upkeep.checks.head(_MOST_CHECKS).iter_rows(named=True)]
+        self._fresh.rows = [_freshness(row, upkeep.time, self._clock) for row in by_asset(upkeep.assets).iter_rows(named=True)]
         self._assets.rows = list(_assets(upkeep, self._clock))
 
 
@@ -80,6 +102,22 @@ def _check(row: dict[str, Any], now: datetime, clock: Clock) -> dict[str, Any]:
             {"t": significant(row["threshold"], 4), "c": "faint"},
             {"t": clock.short(row["since"], now), "title": clock.text(row["since"])},
             {"t": row["detail"] or NONE, "c": "faint", "title": row["detail"]},
+        ],
+    }
+
+
+def _freshness(row: dict[str, Any], now: datetime, clock: Clock) -> dict[str, Any]:
+    newest, rows = row["last_ts"], row["rows"] or 0
+    return {
+        "id": row["asset"],
+        "cells": [
+            {"t": row["asset"], "c": "strong"},
+            {"t": clock.short(newest, now) if newest else str(row["newest_day"] or NONE), "title": clock.text(newest)},
+            age((now - newest).total_seconds()) if newest else NONE,
+            {"t": clock.short(row["made_at"], now), "title": clock.text(row["made_at"])},
+            count(row["partitions"]),
+            {"t": count(row["incomplete"]), "c": "accent" if row["incomplete"] else "faint"},
+            compact(rows) if rows >= 1e7 else count(rows),
         ],
     }
 

@@ -38,10 +38,7 @@ def reopened(content: bytes, form: Format, stored: pl.DataFrame) -> pl.DataFrame
     if form is Format.PARQUET:
         return pl.read_parquet(io.BytesIO(content))
     if form is Format.CSV:
-        found = pl.read_csv(io.BytesIO(content), infer_schema=False, missing_utf8_is_empty_string=True)
-        found = found.with_columns(
-            pl.col(name).replace("", None) for name, kind in stored.schema.items() if kind != pl.String or stored[name].null_count()
-        )
+        found = pl.read_csv(io.BytesIO(content), infer_schema=False)
     else:
         rows = [
             {name: json.dumps(value) if isinstance(value, list) else value for name, value in row.items()} for row in json.loads(content)
@@ -50,7 +47,9 @@ def reopened(content: bytes, form: Format, stored: pl.DataFrame) -> pl.DataFrame
     columns = []
     for name, kind in stored.schema.items():
         column = pl.col(name)
-        if isinstance(kind, pl.Datetime):
+        if found[name].dtype == pl.Null:
+            columns.append(column.cast(kind))
+        elif isinstance(kind, pl.Datetime):
             columns.append(column.str.to_datetime("%Y-%m-%dT%H:%M:%S%.6fZ", time_unit="us", time_zone="UTC"))
         elif kind == pl.Boolean and found[name].dtype == pl.String:
             columns.append(column.replace_strict({"true": True, "false": False}, default=None, return_dtype=pl.Boolean))
