@@ -46,7 +46,6 @@ class HealthView:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._context = desk.context
-        self._clock = desk.clock
         self._health: Health | None = None
         self._status: Status | None = None
         self._tiles = html(css=TILE_CSS)
