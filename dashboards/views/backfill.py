@@ -13,7 +13,7 @@ from panel.viewable import Viewable
 from dashboards.assets import asset
 from dashboards.format import count, escape
 from dashboards.parts.choice import Segments
-from dashboards.parts.fields import FIELD
+from dashboards.parts.fields import FIELD, SEVERAL
 from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.run_card import RunCard, Start
 from dashboards.parts.runs_table import RunsTable
@@ -43,7 +43,7 @@ class BackfillPart:
         self._shown = False
         universe = self._context.universe
         frames = [timeframe.name for timeframe in venue_timeframes(self._context.timeframes)]
-        wide: dict[str, Any] = {"margin": 0, "sizing_mode": "stretch_width", "css_classes": ["two"]}
+        wide: dict[str, Any] = {**SEVERAL, "css_classes": ["two"]}
         self._symbols = pmui.MultiChoice(label="Symbols (none: all)", options=list(universe.symbols), value=[], **wide)
         self._frames = pmui.MultiChoice(label="Timeframes of candlesticks (none: all)", options=frames, value=[], **wide)
         zone = desk.clock.city
@@ -53,7 +53,7 @@ class BackfillPart:
         self._source = Segments(
             options=[[*one] for one in _SOURCES.items()], value=Source.REST.value, label="From where", on_pick=self._changed
         )
-        self._refetch = pmui.Checkbox(label="Fetch what is here, too", value=False, margin=(4, 0, 0, 0), css_classes=["two"])
+        self._refetch = pmui.Checkbox(label="Fetch what is here, too", value=False, size="small", margin=(2, 0, 0, 0), css_classes=["two"])
         self._run = RunCard(desk, label="Start backfill", order=self._start, ended=self._ended, remembered=remember)
         self._say = html(css=asset("export.css"))
         self._due = LiveTable(

@@ -13,7 +13,7 @@ from panel.viewable import Viewable
 from dashboards.assets import asset
 from dashboards.format import escape
 from dashboards.hub import Topic
-from dashboards.parts.fields import FIELD
+from dashboards.parts.fields import FIELD, SEVERAL
 from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.run_card import RunCard, Start
 from dashboards.parts.table import LiveTable
@@ -50,8 +50,7 @@ class ReportsPart:
         self._to = pmui.TextInput(label=f"To ({zone})", placeholder="now", value="", disabled=True, **FIELD)
         self._title = pmui.TextInput(label="Title (optional)", value="", **FIELD)
         self._pairs = pmui.MultiChoice(
-            label="Pairs (none: all)", options=[str(spec.pair) for spec in universe.pairs], value=[], margin=0,
-            sizing_mode="stretch_width", css_classes=["wide"],
+            label="Pairs (none: all)", options=[str(spec.pair) for spec in universe.pairs], value=[], css_classes=["wide"], **SEVERAL,
         )  # fmt: skip
         self._say = html(css=asset("export.css"))
         self._run = RunCard(desk, label="Make a report", order=self._start, ended=self._ended, remembered=remember)
