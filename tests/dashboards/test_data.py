@@ -1,4 +1,4 @@
-"""Data: every table reopened from every format, files that are refused, a file that is looked at while Prefect is away."""
+"""Data: every table reopened from every format, a file that is looked at while Prefect is away."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ import io
 import json
 from urllib.error import HTTPError
 from urllib.parse import urlencode
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
 
 import polars as pl
 import pytest
 
-from dashboards.spool import Spool
 from pipeline.store import Role, connect
 from pipeline.store.export import TABLES, Format, Selection, estimated_bytes, read_rows
 
@@ -22,15 +21,6 @@ TRADES = "time,price,qty,side\n" + "".join(f"{1_704_067_200 + n},{100 + n % 7}.5
 def download(url: str, **asked: str) -> bytes:
     with urlopen(f"{url}/download?{urlencode(asked)}", timeout=60) as answer:
         return answer.read()
-
-
-def post(url: str, name: str, content: bytes, origin: str | None = None) -> tuple[int, str]:
-    request = Request(f"{url}/upload?{urlencode({'name': name})}", data=content, headers={"Origin": origin or url})
-    try:
-        with urlopen(request, timeout=60) as answer:
-            return answer.status, answer.read().decode()
-    except HTTPError as error:
-        return error.code, error.read().decode()
 
 
 def reopened(content: bytes, form: Format, stored: pl.DataFrame) -> pl.DataFrame:
@@ -91,26 +81,6 @@ def test_an_export_that_means_nothing_is_refused_in_words(dashboard):
             download(dashboard, **asked)
         assert refused.value.code == 400
         assert said in refused.value.read().decode()
-
-
-def test_a_file_goes_to_the_spool_and_what_may_not_is_refused(dashboard, stage):
-    spool = Spool(stage.profile.uploads)
-    status, answer = post(dashboard, "../../my trades.csv", TRADES.encode())
-    assert status == 200
-    kept = spool.find(json.loads(answer)["id"])
-    assert kept.name == "my_trades.csv"
-    assert kept.read_text() == TRADES
-    spool.remove(json.loads(answer)["id"])
-    assert not kept.exists()
-    for name, content, origin, code, said in (
-        ("own.csv", TRADES.encode(), "http://elsewhere.example", 403, "own pages"),
-        ("own.exe", TRADES.encode(), None, 400, "no file of a known kind"),
-        ("own.csv", b"", None, 400, "the file is empty"),
-        ("own.csv", bytes(1_000_001), None, 413, "the file has 1.0 MB and the limit is 1 MB"),
-    ):
-        assert post(dashboard, name, content, origin)[0] == code
-        assert said in post(dashboard, name, content, origin)[1]
-    assert not any(stage.profile.uploads.iterdir())
 
 
 @pytest.mark.browser
