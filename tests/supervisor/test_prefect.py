@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -142,18 +143,25 @@ def client_of(server) -> dict[str, str]:
     return {**os.environ, **{name: value for name, value in server.spec.env.items() if name != "PREFECT_SERVER_API_AUTH_STRING"}}
 
 
+def ask(server, path: str, **body: object) -> Any:
+    """What the API answers."""
+    sign = base64.b64encode(":".join(prefect_auth(server.settings)).encode()).decode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Basic {sign}"}
+    request = urllib.request.Request(f"{server.url}/api/{path}", data=json.dumps(body).encode(), headers=headers)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
 def states_of(server) -> dict[str, str]:
-    """State of the newest run of each flow, as Prefect has it."""
-    sign = ":".join(prefect_auth(server.settings)).encode()
-    headers = {"Content-Type": "application/json", "Authorization": f"Basic {base64.b64encode(sign).decode()}"}
+    """State of the newest run of each flow."""
+    names = {flow["id"]: flow["name"] for flow in ask(server, "flows/filter")}
+    return {names[run["flow_id"]]: run["state_type"] for run in ask(server, "flow_runs/filter", sort="START_TIME_ASC")}
 
-    def asked(what: str, body: dict[str, object]) -> list[dict[str, str]]:
-        request = urllib.request.Request(f"{server.url}/api/{what}/filter", data=json.dumps(body).encode(), headers=headers)
-        with urllib.request.urlopen(request, timeout=20) as answer:
-            return json.load(answer)
 
-    names = {flow["id"]: flow["name"] for flow in asked("flows", {})}
-    return {names[run["flow_id"]]: run["state_type"] for run in asked("flow_runs", {"sort": "START_TIME_ASC"})}
+def heard_of(server) -> set[str]:
+    """Flows with a run that has given a sign of life."""
+    events = ask(server, "events/filter", filter={"event": {"name": ["prefect.flow-run.heartbeat"]}})["events"]
+    return {related["prefect.resource.name"] for event in events for related in event["related"] if "prefect.resource.name" in related}
 
 
 def test_a_run_that_was_killed_is_noticed_and_one_that_lasts_is_left_alone(server) -> None:
@@ -172,10 +180,13 @@ def test_a_run_that_was_killed_is_noticed_and_one_that_lasts_is_left_alone(serve
             for process in (lives, dies):
                 assert process.stdout.readline() == "began\n"
             began = time.monotonic()
+            while not heard_of(server) >= {"lives", "dies"}:
+                assert time.monotonic() - began < 60
+                time.sleep(0.5)
             dies.kill()
             while (states := states_of(server))["dies"] != "CRASHED":
                 assert states["lives"] == "RUNNING"
-                assert time.monotonic() - began < 180, states
+                assert time.monotonic() - began < 240, states
                 time.sleep(1)
             while time.monotonic() - began < 1.5 * silent_s:
                 time.sleep(1)
