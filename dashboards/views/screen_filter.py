@@ -61,7 +61,8 @@ class ScreenFilter:
         sort = query.get("sort", "")
         name = sort.removeprefix("-")
         self._setting = True
-        self._find.value = " ".join(_PART.findall(query.get("find", "").upper()))
+        find = " ".join(_PART.findall(query.get("find", "").upper()))
+        self._find.param.update(value=find, value_input=find)
         for field, widget in self._numbers.items():
             widget.value = bounds.get(field, "")
         self._one.value = query.get("one") == "1"
@@ -125,7 +126,7 @@ class ScreenFilter:
             UsageError: when one is no number, or none that can be meant.
         """
         numbers = {field: _number(widget.value, widget.label, _BOUNDS.get(field)) for field, widget in self._numbers.items()}
-        text = self._find.value_input or self._find.value or ""
+        text = self._find.value_input or ""  # what is typed, before Enter
         return Wanted(**numbers, find=tuple(_PART.findall(text.upper())), one_direction=self._one.value)
 
 

@@ -228,7 +228,8 @@ class UniversePart:
 
 
 def _typed(field: Any) -> str:
-    return (field.value_input or field.value or "").strip().upper()
+    """What stands in a field, before Enter."""
+    return (field.value_input or "").strip().upper()
 
 
 def _as_sent(change: Change) -> tuple[str, str]:
