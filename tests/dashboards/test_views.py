@@ -216,7 +216,7 @@ def test_health_lists_what_was_made_and_data_the_reports(tab, stage):
     page.get_by_role("tab", name="Data").click()
     page.get_by_role("radio", name="Reports").click()
     with page.context.expect_page() as opened:
-        page.get_by_role("link", name="Profile demo").click()
+        page.get_by_role("link", name="Profile demo", exact=True).click()
     report = opened.value
     report.get_by_role("heading", name="Pairs at a glance").wait_for()
     assert report.locator("svg").count() >= 6
