@@ -129,7 +129,8 @@ def page_style(badge_colour: str, signs: Signs = Signs.STANDARD) -> dict[str, ob
         "& .main-content": {"overflowX": "hidden", "scrollbarWidth": "thin", "scrollbarColor": "var(--sw-line) transparent"},
         "& .header .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
         "@media (max-width: 640px)": {
-            "& .header .title": {"display": "none"},
+            # The link home keeps its name for a screen reader.
+            "& .header .title": {"position": "absolute", "width": "1px", "height": "1px", "overflow": "hidden", "clipPath": "inset(50%)"},
             "& .MuiToolbar-root": {"paddingLeft": "10px", "paddingRight": "4px", "gap": "2px"},
         },
     }

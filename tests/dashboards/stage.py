@@ -551,6 +551,9 @@ def main(data_dir: Path, port: int) -> None:
                 signals(cursor, market, ts.replace(second=0) - timedelta(minutes=1), model, {pair: move(pair) for pair in PAIRS})
             last_minute = ts.minute
             apply_requests(cursor, profile, ts)
+            if firing.is_set():
+                firing.clear()
+                fire(cursor, ts)
             cursor.execute("DELETE FROM journal_clock")
             cursor.execute("INSERT INTO journal_clock VALUES (?, ?, 1000, false, now())", [datetime.now(UTC), commit])
             cursor.execute("COMMIT")
