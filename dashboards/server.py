@@ -25,6 +25,7 @@ from dashboards.hub import Hub
 from dashboards.link import Link
 from dashboards.preferences import COOKIE
 from dashboards.reports import ROUTE, ReportHandler
+from dashboards.statistics_route import PATTERN, StatisticsHandler
 from dashboards.uploads import ROUTE as UPLOAD
 from dashboards.uploads import UploadHandler
 from dashboards.views.view import Context
@@ -126,6 +127,7 @@ def make_server(context: Context, hub: Hub, door: Door) -> Server:
             (LOGIN, LoginHandler, {"door": door}),
             (LOGOUT, LogoutHandler, {"door": door}),
             (r"/download", DownloadHandler, {"context": context}),
+            (PATTERN, StatisticsHandler, {"context": context}),
             (ROUTE, ReportHandler, {"context": context}),
             (UPLOAD, UploadHandler, {"context": context}),
         ],

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -235,9 +235,14 @@ def write_export(warehouse: Warehouse, selection: Selection, form: Format, sink:
     Raises:
         UsageError: as ``Selection.check``.
     """
+    return write_frames(read_slices(warehouse, selection), form, sink)
+
+
+def write_frames(frames: Iterable[pl.DataFrame], form: Format, sink: BinaryIO) -> int:
+    """Write frames of one schema, one after the other, as an export has them, and return how many rows there were."""
     writer = _WRITERS[form](sink)
     total = 0
-    for frame in read_slices(warehouse, selection):
+    for frame in frames:
         writer.add(frame)
         total += frame.height
     writer.close()
