@@ -11,6 +11,7 @@ import pandas as pd  # noqa: F401  Bokeh takes it from sys.modules at every stre
 import panel as pn
 import panel_material_ui as pmui
 import param
+from bokeh.document import Document
 from bokeh.themes import Theme
 from panel.io.resources import LOCAL_DIST
 
@@ -136,7 +137,7 @@ class Dashboard:
             self.page.busy = False
         page_id = document.session_context.id
         context.access.opened(page_id, account, self._leave)
-        pn.state.on_session_destroyed(lambda _context: self._close(page_id))
+        pn.state.on_session_destroyed(lambda _context: self._close(page_id, document))
         self._session.want(self._show_status, [STATUS])
         self._session.want(self._show_news, [NewsTopic()])
         self._session.want(self._follow, [UniverseTopic(context.profile)])
@@ -144,9 +145,12 @@ class Dashboard:
         self._session.show_now()
         pn.state.onload(self._session.arrived)
 
-    def _close(self, page_id: str) -> None:
+    def _close(self, page_id: str, document: Document) -> None:
         self._context.access.closed(page_id)
         self._session.close()
+        # Panel keeps these under the document, which they lead back to: of a page that was closed before it had arrived they would stay.
+        for kept in (pn.state._onload, pn.state._stylesheets):  # noqa: SLF001  there is no other way to them
+            kept.pop(document, None)
 
     def _leave(self) -> None:
         """The login has ended: the page loads anew, which leads to the login page."""
