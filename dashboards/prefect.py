@@ -22,6 +22,8 @@ from pipeline.errors import PrefectError, PrefectUnavailable, UsageError
 T = TypeVar("T")
 
 _TIMEOUT = httpx.Timeout(5.0, connect=0.5)
+_PATIENT = httpx.Timeout(20.0, connect=2.0)
+"""For what somebody asked for and waits for; what is only looked at is asked for again soon."""
 _MOST_LINES = 40
 _INFO = 20
 _LEVELS = {20: "info", 30: "warning", 40: "error", 50: "critical"}
@@ -124,12 +126,12 @@ class Prefect:
         """
         flow, _, name = deployment.partition("/")
         place = f"/deployments/name/{quote(flow, safe='')}/{quote(name, safe='')}"
-        found = self._ask(lambda client: client.get(place))
+        found = self._ask(lambda client: client.get(place, timeout=_PATIENT))
         if found.status_code == httpx.codes.NOT_FOUND:
             msg = f"Prefect has no deployment {deployment!r}; the process flows registers it when it starts, see spreadwatch status"
             raise PrefectError(msg)
         body = {"parameters": dict(parameters), "tags": list(tags), "idempotency_key": key}
-        made = self._ask(lambda client: client.post(f"/deployments/{_read(found, _id)}/create_flow_run", json=body))
+        made = self._ask(lambda client: client.post(f"/deployments/{_read(found, _id)}/create_flow_run", json=body, timeout=_PATIENT))
         if made.status_code in (httpx.codes.BAD_REQUEST, httpx.codes.CONFLICT, httpx.codes.UNPROCESSABLE_ENTITY):
             msg = f"{deployment} refuses its parameters: {_detail(made)}"
             raise UsageError(msg)
@@ -179,7 +181,9 @@ class Prefect:
             msg = f"the run has ended already ({run.state}); there is nothing to cancel"
             raise PrefectError(msg)
         state = {"type": "CANCELLED" if run.state_type in _NOT_BEGUN else "CANCELLING", "message": "cancelled from the dashboard"}
-        said = self._ask(lambda client: client.post(f"/flow_runs/{run.run_id}/set_state", json={"state": state, "force": False}))
+        said = self._ask(
+            lambda client: client.post(f"/flow_runs/{run.run_id}/set_state", json={"state": state, "force": False}, timeout=_PATIENT)
+        )
         if _read(said, lambda answer: answer["status"]) != "ACCEPT":
             msg = f"Prefect does not cancel the run: {_read(said, lambda answer: (answer.get('details') or {}).get('reason') or '?')}"
             raise PrefectError(msg)
