@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -53,11 +54,19 @@ VIEWS: Mapping[str, tuple[str, ViewFactory]] = {
 _MOVED = {"export": "data"}
 """Names that addresses had once."""
 
+_FORGET_S = 5.0
 _MAIN_CSS = """
 .scroll-button { display: none; }
 :host { padding: 12px 16px 32px; flex: none !important; height: auto !important; max-height: none !important; }
 @media (max-width: 640px) { :host { padding: 8px 8px 76px; } }
 """
+
+
+def _forget_views(document: Document) -> None:
+    """What Panel's own cleaning, which comes first, has left of a page's roots in its list of all."""
+    views = pn.state._views  # noqa: SLF001  there is no other way to it
+    for ref in [ref for ref, view in views.items() if view[2] is document]:
+        del views[ref]
 
 
 class Dashboard:
@@ -151,6 +160,7 @@ class Dashboard:
         # Panel keeps these under the document, which they lead back to: of a page that was closed before it had arrived they would stay.
         for kept in (pn.state._onload, pn.state._stylesheets):  # noqa: SLF001  there is no other way to them
             kept.pop(document, None)
+        asyncio.get_running_loop().call_later(_FORGET_S, _forget_views, document)
 
     def _leave(self) -> None:
         """The login has ended: the page loads anew, which leads to the login page."""
