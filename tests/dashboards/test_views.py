@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import polars as pl
 import pytest
 
+from dashboards.app import VIEWS
 from pipeline.model.timeframe import Timeframe
 from pipeline.store import Role, connect
 from pipeline.store.bars import load_bars
@@ -44,6 +45,8 @@ def test_each_view_draws_itself_and_fits(tab, width):
         page.get_by_role("tab", name=name).click()
         text_of(page, words).wait_for()
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shifts = page.evaluate("window.shifts")
+    assert sum(far for far, _ in shifts) < 0.02, shifts
     again = tab.open("?view=health", width)
     text_of(again, "btcusdt@aggTrade").wait_for()
 
@@ -224,3 +227,36 @@ def test_health_lists_what_was_made_and_data_the_reports(tab, stage):
         page.get_by_role("link", name="Download").last.click()
     name = kept.value.suggested_filename
     assert kept.value.path().read_bytes() == (stage.profile.reports / name).read_bytes()
+
+
+EXPLAINED: dict[str, str] = {}
+"""Rule of axe-core: why what it finds here is no fault."""
+
+_RUN = """async () => {
+    const ask = { resultTypes: ["violations"], runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"] }
+    const of = (node) => `${node.target.flat().join(" >> ")}: ${node.html.slice(0, 160)} | ${node.any[0]?.message ?? ""}`
+    return (await axe.run(document, ask)).violations.filter((v) => ["serious", "critical"].includes(v.impact))
+        .map((v) => ({ id: v.id, nodes: v.nodes.slice(0, 6).map(of) })) }"""
+
+
+def test_no_view_has_a_serious_finding(tab):
+    base = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-python brings axe-core; `make setup` installs it")
+    page = tab.open()
+    page.evaluate(base.AXE_FILE_PATH.read_text())
+    found = {}
+    for name, (title, _) in VIEWS.items():
+        page.set_viewport_size({"width": 1440, "height": 900})
+        page.get_by_role("tab", name=title).click()
+        page.get_by_text(WORDS[title]).first.wait_for()
+        for theme in ("dark", "light"):
+            page.get_by_role("button", name="Preferences", exact=True).click()
+            page.get_by_label(theme.title(), exact=True).check()
+            page.keyboard.press("Escape")
+            page.locator(f".mui-{theme}").first.wait_for()
+            for width in (1440, 390):
+                page.set_viewport_size({"width": width, "height": 900})
+                page.wait_for_timeout(300)
+                for violation in page.evaluate(_RUN):
+                    if violation["id"] not in EXPLAINED:
+                        found.setdefault(f"{violation['id']} in {name}, {theme}, {width}", violation["nodes"])
+    assert found == {}
