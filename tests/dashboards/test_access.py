@@ -259,7 +259,7 @@ def test_addresses_of_ours_are_named_and_never_everything(tmp_path):
 )  # fmt: skip
 def test_only_a_proxy_of_ours_is_believed(tmp_path, peer, said, address):
     door = Door(Access(Settings(data_dir=tmp_path)), None, ("127.0.0.1", "10.0.0.2"))
-    request = HTTPServerRequest(start_line=_START, headers=HTTPHeaders({"X-Forwarded-For": said} if said else {}))
+    request = HTTPServerRequest(start_line=_START, headers=HTTPHeaders({"Host": "here", **({"X-Forwarded-For": said} if said else {})}))
     request.remote_ip = peer
     assert door.address(request) == address
     door.close()
