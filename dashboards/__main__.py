@@ -14,7 +14,7 @@ from pipeline.settings import settings
 
 
 async def _main(name: str) -> None:
-    from dashboards.server import run
+    from dashboards.app import run
 
     chosen = settings()
     stop = asyncio.Event()

@@ -39,7 +39,6 @@ _COMMANDS = {
     "universe": "watch",
     "alert": "alert",
     "profile": "manage",
-    "user": "user",
     "maintain": "maintain",
     "status": "status",
     "doctor": "doctor",
