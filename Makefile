@@ -26,7 +26,7 @@ endif
 # Tests that run at a time; most of them wait for a process or a browser.
 WORKERS ?= 2
 
-.PHONY: help setup demo up test lint format bench chaos soak soak-demo fuzz lock clean
+.PHONY: help setup demo up test lint format bench chaos soak soak-demo fuzz screenshots lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +67,9 @@ soak-demo: $(DEV) ## the demo for an hour: failed runs, processor shares, memory
 
 fuzz: $(DEV) ## broken and hostile messages through the decoders for 5 minutes (FUZZ="--seconds 60 --check-bounds")
 	@exec $(BIN)/python benchmarks/fuzz.py $(FUZZ)
+
+screenshots: $(DEV) ## every view of the running dashboard, dark and light, wide and narrow (SHOTS="--url http://127.0.0.1:5006 --readme")
+	@exec $(BIN)/python docs/screenshots.py $(SHOTS)
 
 lock: $(DEV) ## choose dependency versions anew
 	$(BIN)/uv pip compile pyproject.toml --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate -q -o requirements.lock

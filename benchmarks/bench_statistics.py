@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--bars", type=int, default=1_440, help="length of the series of ADF, Theil-Sen and screen")
     parser.add_argument("--rolling-bars", type=int, default=86_400, help="length of the series of the rolling regression")
-    parser.add_argument("--symbols", type=int, default=50, help="columns of the screen")
+    parser.add_argument("--symbols", type=int, default=200, help="columns of the screen")
     parser.add_argument("--sampled-pairs", type=int, default=20, help="pairs that statsmodels' coint is timed on")
     parser.add_argument("--runs", type=int, default=5, help="runs that a median is taken of")
     parser.add_argument("--no-compile", action="store_true", help="leave out compiling from nothing (about 15 s)")

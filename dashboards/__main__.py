@@ -14,7 +14,7 @@ from pipeline.settings import settings
 
 
 async def _main(name: str) -> None:
-    from dashboards.app import run
+    from dashboards.server import run
 
     chosen = settings()
     stop = asyncio.Event()

@@ -13,6 +13,7 @@ __all__ = [
     "compact",
     "count",
     "decimals_of",
+    "duration",
     "escape",
     "number",
     "p_value",
@@ -105,6 +106,14 @@ def age(seconds: float | None) -> str:
         return f"{seconds:.1f} s"
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def duration(seconds: float) -> str:
+    """A whole length of time in its largest unit that fits: ``90 s``, ``5 min``, ``4 h``, ``10 d``."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= size and seconds % size == 0:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s"
 

@@ -1,6 +1,6 @@
 """One reader for all sessions: it watches the warehouse's commit number and reads only what somebody looks at.
 
-Every session says which topics it shows. A thread asks four times a second whether anything has been
+Every session says which topics it shows. A thread asks five times a second whether anything has been
 landed; when it has, each wanted topic whose time has come is read once, and those whose value changed are handed to
 the sessions that want them. The number of queries depends on what is looked at, never on how many look.
 Topics that ask somebody else than the warehouse run in a lane of their own, so that they never hold it up.
@@ -23,7 +23,7 @@ from pipeline.store.health import JournalClock, load_clock
 
 _log = logging.getLogger(__name__)
 
-_POLL_S = 0.25
+_POLL_S = 0.2
 _RETRY_S = 1.0
 _QUIET_S = 6.0
 _KEEP_S = 120.0
@@ -135,6 +135,12 @@ class Hub:
         for thread in self._threads:
             thread.join(timeout=10)
         self._link.drop()
+
+    @property
+    def watched(self) -> tuple[Topic, ...]:
+        """The topics that somebody looks at."""
+        with self._lock:
+            return tuple(topic for topic, entry in self._entries.items() if entry.listeners)
 
     @property
     def status(self) -> Status:

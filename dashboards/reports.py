@@ -25,7 +25,7 @@ class ReportHandler(OwnHandler):
         if content is None:
             self.set_status(404)
             self.set_header("Content-Type", "text/plain; charset=utf-8")
-            self.finish("there is no such report any more; the Health tab lists those there are\n")
+            self.finish("there is no such report any more; the Data tab lists those there are\n")
             return
         self.set_header("Content-Type", "text/html; charset=utf-8")
         self.set_header("Content-Security-Policy", _POLICY)

@@ -94,7 +94,9 @@ class Session:
         for topic in list(self._shows):
             self._hub.unsubscribe(topic, self._take)
         self._shows.clear()
-        self._waiting.clear()
+        with self._lock:
+            self._waiting.clear()
+            self._deferred.clear()
 
     def _take(self, topic: Topic, value: Any) -> None:
         with self._lock:

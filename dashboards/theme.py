@@ -1,8 +1,9 @@
-"""Colours, type and the shared style sheets: one place, dark and light."""
+"""Colours, type and the shared style sheets: one place, dark and light, each also for the colour-blind."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from dashboards.assets import asset
 
@@ -36,11 +37,11 @@ DARK = Palette(
     line="#2A2E39",
     text="#B2B5BE",
     strong="#E6E8EE",
-    faint="#8A8F9C",
-    accent="#5B8FF9",
+    faint="#9196A3",
+    accent="#6496FA",
     second="#E0A458",
     up="#26A69A",
-    down="#EF5350",
+    down="#F2605D",
     warn="#F0B429",
 )
 LIGHT = Palette(
@@ -51,25 +52,43 @@ LIGHT = Palette(
     line="#DDE1E8",
     text="#3C4250",
     strong="#12151C",
-    faint="#666D7B",
-    accent="#2F66D8",
-    second="#B26A00",
-    up="#087F73",
-    down="#D32F2F",
-    warn="#9A6700",
+    faint="#5B6270",
+    accent="#285AC4",
+    second="#8A5200",
+    up="#06726A",
+    down="#C02626",
+    warn="#805600",
 )
-BADGES = {"live": ("LIVE", "#16A34A", "#FFFFFF"), "simulated": ("DEMO", "#F0B429", "#1A1400"), "recorded": ("REPLAY", "#8B5CF6", "#FFFFFF")}
+BADGES = {"live": ("LIVE", "#15803D", "#FFFFFF"), "simulated": ("DEMO", "#F0B429", "#1A1400"), "recorded": ("REPLAY", "#7C3AED", "#FFFFFF")}
 """Of each kind of profile: its word, and the colours of its badge."""
 
 
-def palette(*, dark: bool) -> Palette:
+class Signs(StrEnum):
+    """The pair of colours that up and down have; a sign, a shape or a word always says the same."""
+
+    STANDARD = "standard"
+    COLOUR_BLIND = "colour-blind"
+
+
+_SAFE = {
+    DARK: replace(DARK, up="#56B4E9", down="#F28C38", warn="#E6D54A"),
+    LIGHT: replace(LIGHT, up="#00649C", down="#A34500", warn="#665700"),
+}
+"""Blue and vermilion of Okabe and Ito (#0072B2, #D55E00), lightened and darkened until text in them can be read on each ground."""
+
+
+def palette(*, dark: bool, signs: Signs = Signs.STANDARD) -> Palette:
     """The colours of a theme."""
-    return DARK if dark else LIGHT
+    theme = DARK if dark else LIGHT
+    return _SAFE[theme] if signs is Signs.COLOUR_BLIND else theme
 
 
-def theme_config() -> dict[str, object]:
+def theme_config(signs: Signs = Signs.STANDARD) -> dict[str, object]:
     """What Material UI is told."""
-    return {"dark": _material(DARK, "dark"), "light": _material(LIGHT, "light")}
+    return {
+        "dark": _material(palette(dark=True, signs=signs), "dark"),
+        "light": _material(palette(dark=False, signs=signs), "light"),
+    }
 
 
 def _material(colours: Palette, mode: str) -> dict[str, object]:
@@ -89,11 +108,11 @@ def _material(colours: Palette, mode: str) -> dict[str, object]:
     }
 
 
-def page_style(badge_colour: str) -> dict[str, object]:
+def page_style(badge_colour: str, signs: Signs = Signs.STANDARD) -> dict[str, object]:
     """The page's own style: variables that every part below inherits, a flat header, the line in the profile's colour."""
     return {
-        "&.mui-dark": _variables(DARK),
-        "&.mui-light": _variables(LIGHT),
+        "&.mui-dark": _variables(palette(dark=True, signs=signs)),
+        "&.mui-light": _variables(palette(dark=False, signs=signs)),
         "fontVariantNumeric": "tabular-nums",
         "& .header": {
             "backgroundColor": "var(--sw-panel) !important",
@@ -110,7 +129,8 @@ def page_style(badge_colour: str) -> dict[str, object]:
         "& .main-content": {"overflowX": "hidden", "scrollbarWidth": "thin", "scrollbarColor": "var(--sw-line) transparent"},
         "& .header .MuiToolbar-root > .MuiBox-root": {"minWidth": 0},
         "@media (max-width: 640px)": {
-            "& .header .title": {"display": "none"},
+            # The link home keeps its name for a screen reader.
+            "& .header .title": {"position": "absolute", "width": "1px", "height": "1px", "overflow": "hidden", "clipPath": "inset(50%)"},
             "& .MuiToolbar-root": {"paddingLeft": "10px", "paddingRight": "4px", "gap": "2px"},
         },
     }

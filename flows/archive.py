@@ -3,17 +3,15 @@
 from dataclasses import asdict
 from typing import Any
 
-from prefect import flow
+from flows.batch import batch_flow
+from flows.session import listed, progress, run_name, session, tell, with_retries
 
-from flows.session import OUTCOMES, listed, progress, run_name, session, tell, with_retries
 
-
-@flow(
+@batch_flow(
     name="archive",
     description="Moves whole days of ticks, quotes and 1s bars that are old enough from the database into Parquet files.",
     flow_run_name=run_name(lambda given: f"archive {listed(given.get('datasets'), 'everything that is old enough')}"),
     timeout_seconds=3_600,
-    **OUTCOMES,
 )
 def archive(datasets: list[str] | None = None) -> int:
     """Archive what is due; the ages are settings.

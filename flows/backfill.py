@@ -4,9 +4,10 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 
-from flows.session import OUTCOMES, here, listed, progress, run_name, session, tell, universe, with_retries
+from flows.batch import batch_flow
+from flows.session import here, listed, progress, run_name, session, tell, universe, with_retries
 from flows.uploading import take_file
 from pipeline.cli.process import require_own_kind
 from pipeline.jobs.choice import chosen_symbols, chosen_timeframes, parsed_time
@@ -20,7 +21,7 @@ _LOG_EVERY_S = 30.0
 _PATIENCE_S = 5 * 3_600.0
 
 
-@flow(
+@batch_flow(
     name="backfill",
     description="Fetches the exchange's candlesticks and trades that are missing, so that charts are full.",
     flow_run_name=run_name(
@@ -30,7 +31,6 @@ _PATIENCE_S = 5 * 3_600.0
         )
     ),
     timeout_seconds=6 * 3_600,
-    **OUTCOMES,
 )
 def backfill(
     *,

@@ -2,21 +2,20 @@
 
 from typing import Any
 
-from prefect import flow
 from prefect.artifacts import create_markdown_artifact
 
-from flows.session import OUTCOMES, here, listed, run_name, session, tell, universe, with_retries
+from flows.batch import batch_flow
+from flows.session import here, listed, run_name, session, tell, universe, with_retries
 from pipeline.jobs.choice import chosen_symbols, chosen_timeframes
 
 
-@flow(
+@batch_flow(
     name="check_quality",
     description="Checks freshness, gaps, duplicates, outliers, bars, clocks and models; fails when something is wrong that matters.",
     flow_run_name=run_name(
         lambda given: f"check {listed(given.get('symbols'), 'every symbol')} on {listed(given.get('timeframes'), 'every timeframe')}"
     ),
     timeout_seconds=900,
-    **OUTCOMES,
 )
 def check_quality(symbols: list[str] | None = None, timeframes: list[str] | None = None) -> int:
     """Run every check on what is new, and keep what was found.

@@ -2,24 +2,23 @@
 
 from typing import Annotated, Any
 
-from prefect import flow
 from pydantic import Field
 
-from flows.session import OUTCOMES, here, listed, run_name, session, tell, universe, with_retries
+from flows.batch import batch_flow
+from flows.session import here, listed, run_name, session, tell, universe, with_retries
 from pipeline.errors import UsageError
 from pipeline.jobs.choice import chosen_pairs, chosen_timeframes
 
 _SHORTEST, _LONGEST = 30, 100_000
 
 
-@flow(
+@batch_flow(
     name="fit_pairs",
     description="Fits each pair on its newest complete bars with every method, tests the spread, and keeps the models.",
     flow_run_name=run_name(
         lambda given: f"fit {listed(given.get('pairs'), 'every pair')} on {listed(given.get('timeframes'), 'every timeframe')}"
     ),
     timeout_seconds=1_800,
-    **OUTCOMES,
 )
 def fit_pairs(
     pairs: list[str] | None = None,

@@ -3,19 +3,18 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from prefect import flow
 from pydantic import Field
 
-from flows.session import OUTCOMES, here, listed, progress, run_name, session, tell, universe, with_retries
+from flows.batch import batch_flow
+from flows.session import here, listed, progress, run_name, session, tell, universe, with_retries
 from pipeline.jobs.choice import chosen_timeframes
 
 
-@flow(
+@batch_flow(
     name="liquidity",
     description="Measures spread, price impact and volume of each symbol over its last complete bars.",
     flow_run_name=run_name(lambda given: f"measure liquidity on {listed(given.get('timeframes'), 'every timeframe')}"),
     timeout_seconds=900,
-    **OUTCOMES,
 )
 def liquidity(timeframes: list[str] | None = None, window: Annotated[int, Field(ge=3, le=10_000)] = 50) -> int:
     """Measure every symbol of the universe at each five minutes that are due.

@@ -2,19 +2,19 @@
 
 from typing import Any
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from prefect.artifacts import create_markdown_artifact
 
-from flows.session import OUTCOMES, here, run_name, session, tell, with_retries
+from flows.batch import batch_flow
+from flows.session import here, run_name, session, tell, with_retries
 from pipeline.errors import UsageError
 
 
-@flow(
+@batch_flow(
     name="maintain",
     description="Checkpoints the database, moves large logs aside, tells what takes how much room, and warns before the disk is full.",
     flow_run_name=run_name(lambda _: "maintain the database and files"),
     timeout_seconds=1_800,
-    **OUTCOMES,
 )
 def maintain(warn_below_gb: float | None = None) -> int:
     """Look after database, logs and disk.

@@ -3,21 +3,21 @@
 from dataclasses import asdict
 from typing import Annotated, Any
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from pydantic import Field
 
-from flows.session import OUTCOMES, here, listed, progress, run_name, session, tell, universe, with_retries
+from flows.batch import batch_flow
+from flows.session import here, listed, progress, run_name, session, tell, universe, with_retries
 from pipeline.cli.process import require_own_kind
 from pipeline.jobs.choice import chosen_symbols
 from pipeline.profile import Kind
 
 
-@flow(
+@batch_flow(
     name="repair_gaps",
     description="Fetches the trades that are missing, through the journal, and settles the gaps that nobody can fill.",
     flow_run_name=run_name(lambda given: f"repair gaps of {listed(given.get('symbols'), 'every symbol')}"),
     timeout_seconds=3_600,
-    **OUTCOMES,
 )
 def repair_gaps(*, symbols: list[str] | None = None, most_requests: Annotated[int, Field(ge=1, le=10_000)] = 150) -> int:
     """Refill the gaps by REST, within the request budget that all of this address share.

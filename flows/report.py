@@ -3,11 +3,11 @@
 from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
-from prefect import flow
 from prefect.artifacts import create_link_artifact
 from pydantic import Field
 
-from flows.session import OUTCOMES, here, listed, progress, run_name, session, tell, universe, with_retries
+from flows.batch import batch_flow
+from flows.session import here, listed, progress, run_name, session, tell, universe, with_retries
 from pipeline.jobs.choice import parsed_time
 from pipeline.supervisor.plan import base_url
 
@@ -20,12 +20,11 @@ def _name(hours: int, start: object, end: object, pairs: list[str] | None) -> st
     return f"report {period}{until} on {listed(pairs, 'every pair')}"
 
 
-@flow(
+@batch_flow(
     name="report",
     description="Writes a self-contained HTML report: models, verdicts, charts, liquidity, alerts, data quality and pipeline health.",
     flow_run_name=run_name(lambda given: _name(given.get("hours", 24), given.get("start"), given.get("end"), given.get("pairs"))),
     timeout_seconds=900,
-    **OUTCOMES,
 )
 def report(
     hours: Annotated[int, Field(ge=1, le=_LONGEST_H)] = 24,

@@ -3,18 +3,16 @@
 from dataclasses import asdict
 from typing import Any
 
-from prefect import flow
-
-from flows.session import OUTCOMES, here, listed, run_name, session, tell, with_retries
+from flows.batch import batch_flow
+from flows.session import here, listed, run_name, session, tell, with_retries
 from pipeline.jobs.choice import chosen_timeframes
 
 
-@flow(
+@batch_flow(
     name="resample",
     description="Writes the bars that trades have touched since the last run, and marks those that are complete.",
     flow_run_name=run_name(lambda given: f"resample {listed(given.get('timeframes'), 'every timeframe')}"),
     timeout_seconds=1_800,
-    **OUTCOMES,
 )
 def resample(timeframes: list[str] | None = None) -> int:
     """Write the bars that are due.

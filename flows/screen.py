@@ -2,10 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from prefect import flow
 from pydantic import Field
 
-from flows.session import OUTCOMES, here, listed, progress, run_name, session, tell, universe, with_retries
+from flows.batch import batch_flow
+from flows.session import here, listed, progress, run_name, session, tell, universe, with_retries
 from pipeline.errors import TooShort, UsageError
 from pipeline.jobs.choice import chosen_timeframes
 
@@ -18,12 +18,11 @@ def _name(symbols: list[str] | None, lookback: int, timeframe: str | None) -> st
     return f"screen {listed(symbols, 'every symbol')} on {lookback} {bars}"
 
 
-@flow(
+@batch_flow(
     name="screen",
     description="Tests every ordered pair of the universe for cointegration, keeps statistics and q-values, strongest first.",
     flow_run_name=run_name(lambda given: _name(given.get("symbols"), given.get("lookback", 1_440), given.get("timeframe"))),
     timeout_seconds=3_600,
-    **OUTCOMES,
 )
 def screen(
     timeframe: str | None = None,

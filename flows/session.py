@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import UUID
 
@@ -113,12 +112,6 @@ def _note(flow: str, run: str, *, ok: bool, detail: str = "") -> None:
             note_flow_run(warehouse, run=run, flow=flow, ended_at=datetime.now(UTC), ok=ok, detail=detail)
     except SpreadwatchError as error:
         _log.warning("the end of a run is not noted", extra={"flow": flow, "ok": ok, "why": str(error)})
-
-
-OUTCOMES: Mapping[str, Any] = MappingProxyType(
-    {"on_completion": [note_success], "on_failure": [note_failure], "on_crashed": [note_failure]}
-)
-"""What every flow does at its end."""
 
 
 def is_retryable(_task: object, _run: object, state: Any) -> bool:

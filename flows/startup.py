@@ -8,11 +8,13 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from pipeline.errors import RunError
 from pipeline.profile import Profile
+from pipeline.supervisor.plan import HEARTBEAT_S
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import PrefectClient
@@ -98,6 +100,7 @@ async def clear_leftovers() -> tuple[int, int]:
         FlowRunFilterStateType,
     )
     from prefect.client.schemas.objects import StateType
+    from prefect.exceptions import ObjectNotFound
     from prefect.states import Crashed
 
     late = FlowRunFilter(
@@ -110,15 +113,17 @@ async def clear_leftovers() -> tuple[int, int]:
     async with get_client() as client:
         stale = [run for run in await _all(client, late) if run.auto_scheduled or "start" in run.tags]
         for run in stale:
-            await client.delete_flow_run(run.id)
+            with suppress(ObjectNotFound):  # gone already: a busy server may have done it and its answer been lost
+                await client.delete_flow_run(run.id)
         lost = await _all(client, dead)
         for run in lost:
-            await client.set_flow_run_state(run.id, Crashed(message="Its process ended without a word."), force=True)
+            with suppress(ObjectNotFound):
+                await client.set_flow_run_state(run.id, Crashed(message="Its process ended without a word."), force=True)
     return len(stale), len(lost)
 
 
-async def watch_for_zombies() -> None:
-    """Have the server mark a run as crashed when it has sent no sign of life for a while.
+async def watch_for_zombies(silent_s: float = 3 * HEARTBEAT_S) -> None:
+    """Have the server mark a run as crashed when it has sent no sign of life for so long.
 
     For runs whose runner never comes back: one that does comes back to `clear_leftovers`.
     """
@@ -131,7 +136,7 @@ async def watch_for_zombies() -> None:
     ends = {f"prefect.flow-run.{name}" for name in ("Completed", "Failed", "Cancelled", "Crashed")}
     automation = AutomationCore(
         name=ZOMBIES,
-        description="A run that has sent no heartbeat for 90 s has lost its process.",
+        description=f"A run that has sent no heartbeat for {silent_s:g} s has lost its process.",
         trigger=EventTrigger(
             match=ResourceSpecification({"prefect.resource.id": "prefect.flow-run.*"}),
             for_each={"prefect.resource.id"},
@@ -139,9 +144,9 @@ async def watch_for_zombies() -> None:
             expect={"prefect.flow-run.heartbeat"} | ends,
             posture=Posture.Proactive,
             threshold=1,
-            within=timedelta(seconds=90),
+            within=timedelta(seconds=silent_s),
         ),
-        actions=[ChangeFlowRunState(state=StateType.CRASHED, message="No sign of life for 90 s.")],
+        actions=[ChangeFlowRunState(state=StateType.CRASHED, message=f"No sign of life for {silent_s:g} s.")],
     )
     async with get_client() as client:
         for old in await client.read_automations_by_name(ZOMBIES):

@@ -1,11 +1,12 @@
 """The part of the flow backfill that takes a user's own file as a symbol."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import get_run_logger
 
-from flows.session import progress, session, tell, with_retries
+from flows.session import here, progress, session, tell, with_retries
 from pipeline.errors import UsageError
 from pipeline.model.pair import parse_symbol
 
@@ -23,7 +24,17 @@ def take_file(source: str, symbols: Sequence[str] | None, timeframes: Sequence[s
     if symbols is None or len(symbols) != 1 or len(timeframes or ()) > 1 or ranged:
         msg = "a file is one symbol and is taken whole; give one symbol, one timeframe or none, and no start or end"
         raise UsageError(msg)
-    return with_retries(_upload, source, parse_symbol(symbols[0]), next(iter(timeframes or ()), None))
+    try:
+        return with_retries(_upload, source, parse_symbol(symbols[0]), next(iter(timeframes or ()), None))
+    finally:
+        _tidy(Path(source))
+
+
+def _tidy(path: Path) -> None:
+    """Remove a file that came through the dashboard, whatever became of it; a user's own place is left alone."""
+    place = path.resolve().parent
+    if place.parent == here()[0].uploads.resolve():
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _upload(source: str, symbol: str, timeframe: str | None) -> int:

@@ -4,7 +4,8 @@
     ├── UsageError                 bad arguments or settings: exit code 2
     │   ├── SettingsError          a setting is unknown or has a value that cannot be used
     │   ├── ProfileError           a profile is unknown, exists already, or is of another kind
-    │   └── RuleError              an alert rule that is malformed or can never fire
+    │   ├── RuleError              an alert rule that is malformed or can never fire
+    │   └── UsersError             a user is unknown or exists already, or the file of users cannot be used
     ├── DataError                  data that cannot be used as it is
     │   ├── MalformedMessage       one venue message that does not decode
     │   ├── RecordingError         a recording that cannot be read
@@ -29,7 +30,10 @@
     │   ├── DiskFull               no room for the journal
     │   ├── JournalUnavailable     the server that keeps it does not answer: worth trying again
     │   └── WriterFenced           another process has become the writer: this one has to stop
+    ├── NotAllowed                 the user may look, but not change things
     ├── NotifyError                an alert event was not delivered; carries `retryable` and `retry_after_s`
+    ├── PrefectError               Prefect could not do what was asked
+    │   └── PrefectUnavailable     it does not answer: worth trying again
     └── RunError                   a process of the platform could not be started or supervised
         ├── PortInUse              a port that the platform needs is taken
         └── AlreadyRunning         the profile is being run by another process
@@ -64,6 +68,10 @@ class ProfileError(UsageError):
 
 class RuleError(UsageError):
     """An alert rule that is malformed or can never fire."""
+
+
+class UsersError(UsageError):
+    """A user is unknown or exists already, or the file of users cannot be used."""
 
 
 class DataError(SpreadwatchError):
@@ -171,6 +179,10 @@ class WriterFenced(JournalError):
     """Another process has become the writer of this source; trying again does not help."""
 
 
+class NotAllowed(SpreadwatchError):
+    """The user's role does not allow it, or the user may not be here any more."""
+
+
 class NotifyError(SpreadwatchError):
     """An alert event was not delivered; ``retryable``: trying again can help, ``retry_after_s``: the wait that the receiver asked for."""
 
@@ -178,6 +190,14 @@ class NotifyError(SpreadwatchError):
         super().__init__(message)
         self.retryable = retryable
         self.retry_after_s = retry_after_s
+
+
+class PrefectError(SpreadwatchError):
+    """Prefect could not do what was asked."""
+
+
+class PrefectUnavailable(PrefectError):
+    """Prefect does not answer; worth trying again."""
 
 
 class RunError(SpreadwatchError):

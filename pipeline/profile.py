@@ -71,6 +71,11 @@ class Profile:
         return self.path / "reports"
 
     @property
+    def uploads(self) -> Path:
+        """Files that were brought to the dashboard, until they are taken."""
+        return self.path / "uploads"
+
+    @property
     def run(self) -> Path:
         """Endpoint, tokens and locks of running processes."""
         return self.path / "run"

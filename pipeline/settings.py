@@ -8,7 +8,9 @@ Lists are JSON in the environment (``SPREADWATCH_SYMBOLS='["BTCUSDT"]'``) or sep
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Callable
 from functools import cache
@@ -26,6 +28,7 @@ from pipeline.model.universe import Method
 
 _PREFIX = "SPREADWATCH_"
 _CONFIG_VARIABLE = "SPREADWATCH_CONFIG"
+_ORIGIN = re.compile(r"https?://[A-Za-z0-9.-]+(?::[1-9][0-9]{0,4})?")
 
 T = TypeVar("T")
 
@@ -42,6 +45,20 @@ class Settings(BaseSettings):
     profile: str = Field("live", pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$", description="The profile that commands use when none is named.")
     host: str = Field("127.0.0.1", description="Address that every server binds to.")
     dashboard_port: Port = Field(5006, description="Port of the dashboard.")
+    dashboard_origins: Names = Field(
+        (), description="Addresses under which others reach the dashboard, such as `https://desk.example.com`; a login is then required."
+    )
+    login: Literal["auto", "always"] = Field(
+        "auto", description="Whether the dashboard asks for a login: where other machines can reach it (auto), or always."
+    )
+    login_hours: float = Field(168.0, gt=0, le=8_760, description="Hours after which one has to log in again.")
+    tls_certificate: Path | None = Field(None, description="Certificate chain (PEM) with which the dashboard serves HTTPS; with tls_key.")
+    tls_key: Path | None = Field(None, description="Private key (PEM) of tls_certificate.")
+    proxies: Names = Field(
+        (),
+        description="IP addresses of proxies in front of the dashboard, whose `X-Forwarded-For` is believed when tries to log in count.",
+    )
+    upload_max_mb: int = Field(200, ge=1, le=4_096, description="Largest file that can be uploaded to the dashboard, in MB.")
     prefect_port: Port = Field(4200, description="Port of the Prefect server and UI.")
     warehouse_port: Port = Field(9494, description="Port on which the warehouse serves SQL (DuckDB Quack).")
     metrics_port: int = Field(9464, ge=0, le=65535, description="Port on which the warehouse tells its numbers to Prometheus; 0 for none.")
@@ -138,7 +155,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr | None = Field(None, description="Redis of the optional Redis Streams journal; checked by `doctor` when set.")
     log_level: str = Field("INFO", pattern=r"^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe level that is logged.")
 
-    @field_validator("symbols", "pairs", "timeframes", mode="before")
+    @field_validator("symbols", "pairs", "timeframes", "dashboard_origins", "proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
@@ -161,6 +178,20 @@ class Settings(BaseSettings):
     def _timeframes(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         parsed = {_said_plainly(Timeframe.parse, text) for text in value} | {Timeframe.parse("1s")}
         return tuple(timeframe.name for timeframe in sorted(parsed))
+
+    @field_validator("dashboard_origins")
+    @classmethod
+    def _origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            if _ORIGIN.fullmatch(text) is None:
+                msg = f"{text!r} is no origin; expected http:// or https:// and a name, with a port where it is not the usual one"
+                raise ValueError(msg)
+        return tuple(text.lower() for text in value)
+
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ipaddress.ip_address(text)) for text in value)
 
     @classmethod
     def settings_customise_sources(

@@ -23,6 +23,7 @@ SMALL = {
     "bench_latency": "--seconds 1 --rates 200",
     "bench_capture": "--messages 4000 --rate 2000 --seconds 1 --runs 1 --no-peers",
     "bench_flow_run": "--runs 1",
+    "bench_dashboard": "--pages 1 --seconds 6 --viewers 2 --viewer-seconds 1 --opened 4 --settle 0",
 }
 
 Run = Callable[[str], str]
@@ -109,3 +110,17 @@ def test_a_flow_run_beside_prefects_own_way_of_starting_it() -> None:
         [sys.executable, script, *SMALL["bench_flow_run"].split()], capture_output=True, text=True, timeout=110, check=True
     )
     assert len(re.findall(r"^(?:wall|processor) time of a run .* [\d.]+x$", told.stdout, re.MULTILINE)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.browser
+def test_the_dashboard_from_the_wire_to_chromium_and_with_several_viewers() -> None:
+    # In a process of its own: Playwright and pytest would share an event loop.
+    before = set(psutil.Process().children(recursive=True))
+    script = BENCHMARKS / "bench_dashboard.py"
+    told = subprocess.run(
+        [sys.executable, script, *SMALL["bench_dashboard"].split()], capture_output=True, text=True, timeout=115, check=False
+    )
+    for what in ("first paint", "receipt of a trade to its candle painted, p95", "processor, 2 sessions", "queries a second, 2 sessions"):
+        assert re.search(rf"^{what}.* +[\d.,]+ \S+ +target", told.stdout, re.MULTILINE), told.stdout + told.stderr
+    assert set(psutil.Process().children(recursive=True)) <= before

@@ -1,36 +1,44 @@
 export function render({ model }) {
-  const KEY = "spreadwatch.bell"
-  const can = "Notification" in window
-  const b = document.createElement("button")
-  b.type = "button"
-  const on = () => can && Notification.permission === "granted" && localStorage.getItem(KEY) === "on"
-  const draw = () => {
-    const denied = can && Notification.permission === "denied"
-    const text = !can ? "This browser has no notifications"
-      : denied ? "Notifications are blocked: allow them for this page in the browser's settings"
-      : on() ? "Notifications of firing alerts are on" : "Notify me of firing alerts"
-    b.className = on() ? "on" : ""; b.disabled = !can || denied
-    b.title = text; b.setAttribute("aria-label", text); b.setAttribute("aria-pressed", on())
-    b.innerHTML = `<svg viewBox="0 0 24 24" width="18" height="18" aria-hidden="true" fill="none" stroke="currentColor" stroke-width="1.8"
-      stroke-linecap="round" stroke-linejoin="round"><path d="M6 9a6 6 0 0 1 12 0c0 6 2.5 7 2.5 7h-17S6 15 6 9"/><path d="M10 20a2 2 0 0 0 4 0"/>
-      ${on() ? "" : '<path d="M4 3l16 18"/>'}</svg>`
+  // A browser lets a page sound only after somebody has touched it: until then the sound waits, and old ones are dropped.
+  let audio = null
+  const tones = { critical: [880, 880, 1175], warning: [660, 880], info: [660] }
+  const ring = async (severity) => {
+    audio ??= new AudioContext()
+    if (audio.state === "suspended") await Promise.race([audio.resume(), new Promise((done) => setTimeout(done, 300))])
+    if (audio.state !== "running") return
+    ;(tones[severity] ?? tones.warning).forEach((pitch, n) => {
+      const at = audio.currentTime + n * 0.18, tone = audio.createOscillator(), loud = audio.createGain()
+      tone.frequency.value = pitch
+      loud.gain.setValueAtTime(0, at); loud.gain.linearRampToValueAtTime(0.14, at + 0.015); loud.gain.exponentialRampToValueAtTime(0.0008, at + 0.16)
+      tone.connect(loud).connect(audio.destination)
+      tone.start(at); tone.stop(at + 0.17)
+    })
+    root.dataset.rung = Number(root.dataset.rung ?? 0) + 1
   }
-  b.onclick = async () => {
-    if (on()) localStorage.setItem(KEY, "off")
-    else if (await Notification.requestPermission() === "granted") {
-      localStorage.setItem(KEY, "on")
-      show({ id: "bell", title: "Spreadwatch", text: "Firing alerts will show like this." })
-    }
-    draw()
-  }
-  const show = ({ id, title, text }) => {
+  const note = ({ id, title, text }) => {
     try {
-      const note = new Notification(title, { body: text, tag: id })
-      note.onclick = () => { window.focus(); note.close(); if (id !== "bell") model.send_msg({ open: id }) }
+      const shown = new Notification(title, { body: text, tag: id })
+      shown.onclick = () => { window.focus(); shown.close(); if (id) model.send_msg({ open: id }) }
     } catch { /* a phone that wants a service worker: the page's own message is there */ }
   }
-  // The same event in several tabs has one tag, so that it shows once.
-  model.on("news", () => { if (on()) model.news.forEach(show) })
-  draw()
-  return b
+  // The same event in several tabs sounds in the first that hears it; a notification's tag does that by itself.
+  const first = (id) => {
+    const KEY = "spreadwatch.rung"
+    if (!id) return true
+    if (localStorage.getItem(KEY) === id) return false
+    localStorage.setItem(KEY, id)
+    return true
+  }
+  const root = document.createElement("span")
+  root.hidden = true
+  const worst = (news) => ["critical", "warning", "info"].find((severity) => news.some((one) => one.severity === severity))
+  model.on("news", () => {
+    if (!model.news.length) return
+    if (model.sound && first(model.news.at(-1).id)) ring(worst(model.news))
+    if (model.notify && "Notification" in window && Notification.permission === "granted") model.news.forEach(note)
+  })
+  // Who switches one on hears or sees at once what it is like.
+  model.on("sound", () => { if (model.sound) ring("warning") })
+  model.on("notify", () => { if (model.notify) note({ id: "", title: "Spreadwatch", text: "Firing alerts will show like this." }) })
+  return root
 }

@@ -4,6 +4,7 @@ export function render({ model }) {
   root.setAttribute("role", model.kind === "tabs" ? "tablist" : "radiogroup")
   root.setAttribute("aria-label", model.label)
   const draw = () => {
+    const taken = model.options.some((option) => (Array.isArray(option) ? option[0] : option) === model.value)
     root.replaceChildren(...model.options.map((option, i) => {
       const [value, text] = Array.isArray(option) ? option : [option, option]
       const b = document.createElement("button")
@@ -11,7 +12,7 @@ export function render({ model }) {
       b.type = "button"; b.textContent = text; b.className = on ? "on" : ""
       b.setAttribute("role", model.kind === "tabs" ? "tab" : "radio")
       b.setAttribute(model.kind === "tabs" ? "aria-selected" : "aria-checked", on)
-      b.tabIndex = on ? 0 : -1
+      b.tabIndex = on || (i === 0 && !taken) ? 0 : -1
       b.onclick = () => pick(value)
       b.onkeydown = (e) => {
         const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key]

@@ -1,5 +1,5 @@
 const [at, width] = span.tags
-if (!at) { span._centred = 0 }
+if (!at || !width) { span._centred = 0 }
 else if (source.data.ts.length && (force || span._centred !== at)) {
   span._centred = at
   x.have_updated_interactively = true

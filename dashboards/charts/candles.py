@@ -1,187 +1,200 @@
-"""Candlesticks with volume that move: hollow when up, filled when down, the last price as a line with its tag.
+"""Candlesticks, VWAP and volume that move: hollow when up, filled when down, hatched while incomplete, the last price with its tag.
 
-The legend, the price line and the tag are kept by the browser itself from the data it has; the server sends bars only.
+The legend, the price line and the tag are kept by the browser itself from the data it has; the server sends candles only.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any
 
 import numpy as np
 from bokeh.layouts import column
-from bokeh.models import ColumnDataSource, CustomJS, DataRange1d, Div, InlineStyleSheet, Label, Span
+from bokeh.models import ColumnDataSource, Div, InlineStyleSheet, Label, LinearColorMapper, NumeralTickFormatter, Span
+from bokeh.transform import transform
 from numpy.typing import NDArray
 
 from dashboards.assets import asset
+from dashboards.charts.described import describe
 from dashboards.charts.figure import feed, make_figure, point_at, price_axis, restyle, time_range
 from dashboards.charts.moment import MomentMark
-from dashboards.tables.bars import Bars
+from dashboards.charts.window import Follow, Still, TimeWindow
+from dashboards.charts.zoned import zoned
+from dashboards.clock import Clock
+from dashboards.tables.bars import Bars, Kind
+from dashboards.tables.history import Window
 from dashboards.theme import Palette
 from pipeline.model.timeframe import Timeframe
 
-_COLUMNS = ("ts", "open", "high", "low", "close", "middle", "body", "volume", "half", "colour", "fill", "vfill")
+_COLUMNS = (
+    "ts", "open", "high", "low", "close", "volume", "vwap", "trades", "count", "kind", "middle", "body", "half", "side", "fill", "hatch",
+    "vfill", "vhatch",
+)  # fmt: skip
 _SHOWN = 140
+_VOLUME_PX = 84
+_UP, _DOWN = 0.0, 1.0
 
-# `div.tags` is [index under the pointer or null, decimals of the price, message when there are no bars, milliseconds of a bar,
-# colour of up, colour of down].
-# The number of bars shown follows the width, so that candles have the same size on a phone and on a wide screen.
+# `div.tags` is [index under the pointer or null, decimals of the price, message when there are no bars, milliseconds of a candle,
+# its length in words where it is longer than a bar, colour of up, colour of down].
 _LEGEND_JS = asset("candles.js")
 
 _LEGEND_CSS = asset("candles.css")
 
 
 class CandleChart:
-    """One chart, for one session."""
+    """One chart, for one session: prices above, volume below, one axis of time."""
 
-    follow_code = "x.have_updated_interactively = false; x.reset(); y.reset()"
-    """JavaScript that follows the newest bar again; its arguments are the ranges x and y."""
-
-    def __init__(self, colours: Palette) -> None:
-        self._source = ColumnDataSource({name: np.empty(0, np.float64 if name != "colour" else object) for name in _COLUMNS})
+    def __init__(self, colours: Palette, clock: Clock, *, on_seen: Callable[[Window, bool], None]) -> None:
+        self._clock = clock
+        self._source = ColumnDataSource(_nothing())
         self._range = time_range(60_000, _SHOWN)
-        self._figure = make_figure(self._range, height=None)
+        crosshair = Span(dimension="height")
+        self._prices = make_figure(self._range, clock=clock, height=None, crosshair=crosshair)
+        self._volumes = make_figure(self._range, clock=clock, height=_VOLUME_PX, crosshair=crosshair)
         self._colours = colours
-        volume_range = DataRange1d(start=0, range_padding=7.0)
-        self._figure.extra_y_ranges = {"volume": volume_range}
-        # Rectangles rather than vbars: bars that lie outside the frame would be drawn as lines on its edge.
-        self._volume = self._figure.rect(
-            x="ts", y="half", width=42_000, height="volume", source=self._source, y_range_name="volume",
-            fill_color="colour", line_color=None, fill_alpha="vfill",
-        )  # fmt: skip
-        self._wicks = self._figure.segment(x0="ts", y0="high", x1="ts", y1="low", source=self._source, color="colour", line_width=1)
-        self._bodies = self._figure.rect(
-            x="ts",
-            y="middle",
-            width=42_000,
-            height="body",
-            source=self._source,
-            line_color="colour",
-            fill_color="colour",
-            fill_alpha="fill",
-        )
-        # A hollow body must hide the wick behind it: it is painted with the panel's colour first.
-        self._masks = self._figure.rect(x="ts", y="middle", width=42_000, height="body", source=self._source, line_color=None)
-        self._figure.renderers = [self._volume, self._wicks, self._masks, self._bodies]
-        self._figure.y_range.renderers = [self._wicks]
-        volume_range.renderers = [self._volume]
+        self._mapper = LinearColorMapper(palette=[colours.up, colours.down], low=_UP, high=_DOWN)
+        self._draw()
         self._line = Span(dimension="width", location=0, line_dash=[2, 3], line_width=1, visible=False)
-        self._figure.add_layout(self._line)
+        self._prices.add_layout(self._line)
         self._tag = Label(
             x=0, x_units="screen", y=0, level="overlay", text="", text_baseline="middle", text_align="right", text_font_size="11px",
-            text_color="#FFFFFF", padding=4,
-            border_radius=3, visible=False,
+            text_color="#FFFFFF", padding=4, border_radius=3, visible=False,
         )  # fmt: skip
-        self._figure.add_layout(self._tag)
+        self._prices.add_layout(self._tag)
         self._legend = Div(
-            text="", tags=[None, 2, "", 0, "", ""], sizing_mode="stretch_width", margin=0, stylesheets=[InlineStyleSheet(css=_LEGEND_CSS)]
-        )
+            text="", tags=[None, 2, "", 0, "", "", ""], sizing_mode="stretch_width", margin=0,
+            stylesheets=[InlineStyleSheet(css=_LEGEND_CSS)],
+        )  # fmt: skip
+        self._mark = MomentMark([self._prices, self._volumes], self._source, clock)
         self._connect()
-        self._shown: tuple[str, str] | None = None
+        self._window = TimeWindow(self._prices, self._source, on_seen=on_seen)
+        self._shown: tuple[str, str, int] | None = None
         self.restyle(colours)
-        self.model = column(self._legend, self._figure, sizing_mode="stretch_both", spacing=0, margin=0)
+        self.model = column(self._legend, self._prices, self._volumes, sizing_mode="stretch_both", spacing=0, margin=0)
+
+    def _draw(self) -> None:
+        source, colour = self._source, transform("side", self._mapper)
+        # Rectangles rather than vbars: bars that lie outside the frame would be drawn as lines on its edge.
+        box = {"x": "ts", "width": 42_000, "source": source, "line_color": colour}
+        hatch = {"hatch_pattern": "right_diagonal_line", "hatch_color": colour, "hatch_scale": 5, "hatch_weight": 1}
+        self._wicks = self._prices.segment(x0="ts", y0="high", x1="ts", y1="low", source=source, color=colour, line_width=1)
+        # A hollow body must hide the wick behind it: it is painted with the panel's colour first.
+        self._masks = self._prices.rect(y="middle", height="body", **(box | {"line_color": None}))
+        self._bodies = self._prices.rect(
+            y="middle", height="body", fill_color=colour, fill_alpha="fill", hatch_alpha="hatch", **hatch, **box
+        )
+        self._vwap = self._prices.line(x="ts", y="vwap", source=source, line_width=1.4, line_alpha=0.9)
+        self._bars = self._volumes.rect(
+            y="half", height="volume", fill_color=colour, fill_alpha="vfill", line_alpha=0.55, hatch_alpha="vhatch", **hatch, **box
+        )
+        self._prices.y_range.renderers = [self._wicks]
+        self._volumes.y_range.update(start=0, range_padding=0.15)
+        self._prices.xaxis.visible = False
+        self._prices.min_border_bottom = 2
+        self._volumes.min_border_top = 2
+        self._volumes.yaxis.formatter = NumeralTickFormatter(format="0.[0]a")
+        self._volumes.yaxis.ticker.desired_num_ticks = 2
+        self._volumes.yaxis.ticker.num_minor_ticks = 0
+        self._volumes.ygrid.visible = False
 
     def _connect(self) -> None:
-        things = {
-            "range": self._range,
-            "figure": self._figure,
-            "source": self._source,
-            "div": self._legend,
-            "line": self._line,
-            "tag": self._tag,
-        }
-        self._js = CustomJS(args=things, code=_LEGEND_JS)
+        things = {"figure": self._prices, "source": self._source, "div": self._legend, "line": self._line, "tag": self._tag}
+        follow = zoned(self._clock, _LEGEND_JS, **things)
         for event in ("change:data", "patching", "streaming"):
-            self._source.js_on_change(event, self._js)
-        self._legend.js_on_change("tags", self._js)
-        self._figure.js_on_change("inner_width", self._js)
-        point_at(self._figure, self._source, self._legend)
-        # Another symbol or timeframe: forget the zoom and follow the newest bar again.
-        self._source.js_on_change("name", CustomJS(args={"x": self.range, "y": self.y_range}, code=self.follow_code))
-        self._mark = MomentMark([self._figure], self._source)
+            self._source.js_on_change(event, follow)
+        self._legend.js_on_change("tags", follow)
+        self._prices.js_on_change("inner_width", follow)
+        for figure in (self._prices, self._volumes):
+            point_at(figure, self._source, self._legend)
 
-    @property
-    def range(self) -> DataRange1d:
-        """The range of time."""
-        return self._range
+    # ------------------------------------------------------------------------------------------------ what is seen
 
-    @property
-    def y_range(self) -> DataRange1d:
-        """The range of prices."""
-        return self._figure.y_range
+    def aim(self, at: Follow | Still, step_ms: float) -> None:
+        """Show this part of the axis of time, of candles of a length."""
+        self._window.aim(at, step_ms)
+
+    def reach(self, span_ms: float | None) -> None:
+        """Nobody zooms out much further than so much time; None: not known."""
+        self._range.max_interval = span_ms
+
+    def mark(self, moment: datetime | None) -> None:
+        """Mark a moment; None marks none."""
+        self._mark.show(moment, 0)
+
+    def describe(self, text: str) -> None:
+        """What the chart says in words."""
+        describe(self._prices, text)
+        describe(self._volumes, "Volume of the same bars.")
+
+    # ------------------------------------------------------------------------------------------------ what is drawn
 
     def loading(self, symbol: str, timeframe: Timeframe) -> None:
-        """Another symbol or timeframe was chosen: what is drawn stays, grey words say that the new one is on its way."""
+        """Another series was chosen: what is drawn stays; where nothing is, words say that it is on its way."""
         if self._shown is None:
             self.say(f"Loading {symbol} {timeframe}…")
 
     def restyle(self, colours: Palette) -> None:
         """Take on the colours of a theme."""
         self._colours = colours
-        restyle(self._figure, colours)
+        for figure in (self._prices, self._volumes):
+            restyle(figure, colours)
         self._mark.restyle(colours)
+        self._mapper.palette = [colours.up, colours.down]
         self._masks.glyph.fill_color = colours.panel
-        self._legend.tags = [*self._legend.tags[:4], colours.up, colours.down]
-        if len(self._source.data["ts"]):
-            data = dict(self._source.data)
-            up = np.asarray(data["fill"]) == 0
-            data["colour"] = np.where(up, colours.up, colours.down).astype(object)
-            self._source.data = data
-
-    def mark(self, moment: datetime | None, timeframe: Timeframe) -> None:
-        """Mark a moment and centre on it; None marks none."""
-        self._mark.show(moment, timeframe.ms)
+        self._vwap.glyph.line_color = colours.second
+        self._legend.tags = [*self._legend.tags[:5], colours.up, colours.down]
 
     def say(self, message: str) -> None:
-        """Show a message in place of the bars."""
-        self._source.data = {name: np.empty(0, np.float64 if name != "colour" else object) for name in _COLUMNS}
-        self._tell(2, message, 0)
+        """Show a message in place of the candles."""
+        self._source.data = _nothing()
+        self._tell(2, message, 0, "")
+        self.describe(message)
         self._shown = None
 
-    def show(self, bars: Bars) -> None:
-        """Show bars; those of the same symbol and timeframe as before move, others replace them and reset the zoom."""
+    def show(self, bars: Bars, length: str) -> None:
+        """Show candles; those of the same series as before move, others replace them.
+
+        Args:
+            bars: the candles.
+            length: how long each is, in words, where it is longer than a bar.
+        """
         if not len(bars):
             self.say(f"No {bars.timeframe} bars of {bars.symbol} yet. They appear as soon as trades arrive or a backfill has run.")
             return
-        key = (bars.symbol, bars.timeframe.name)
-        fresh = key != self._shown
+        fresh = bars.key != self._shown
         if fresh:
-            self._prepare(bars.timeframe)
-        if self._tell(bars.decimals, "", bars.timeframe.ms):
-            price_axis(self._figure, bars.decimals)
-        feed(self._source, self._columns(bars), whole=fresh)
-        if fresh:
-            self._shown = key
-            self._source.name = "|".join(key)
+            for glyph in (self._bars.glyph, self._bodies.glyph, self._masks.glyph):
+                glyph.width = bars.step_ms * 0.7
+            self._range.min_interval = bars.timeframe.ms * 8
+        if self._tell(bars.decimals, "", bars.step_ms, length):
+            price_axis(self._prices, bars.decimals)
+        feed(self._source, _columns(bars), whole=fresh)
+        self._shown = bars.key
 
-    def _tell(self, decimals: int, message: str, bar_ms: int) -> bool:
+    def _tell(self, decimals: int, message: str, step_ms: float, length: str) -> bool:
         """What the browser's part needs to know; whether that is news."""
-        tags = [decimals, message, bar_ms, self._colours.up, self._colours.down]
+        tags = [decimals, message, step_ms, length, self._colours.up, self._colours.down]
         news = self._legend.tags[1:] != tags
         if news:
             self._legend.tags = [None, *tags]
         return news
 
-    def _prepare(self, timeframe: Timeframe) -> None:
-        for glyph in (self._volume.glyph, self._bodies.glyph, self._masks.glyph):
-            glyph.width = timeframe.ms * 0.7
-        self._range.follow_interval = timeframe.ms * _SHOWN
-        self._range.range_padding = timeframe.ms * _SHOWN * 0.09
-        self._range.min_interval = timeframe.ms * 8
 
-    def _columns(self, bars: Bars) -> dict[str, NDArray[Any]]:
-        up = bars.close >= bars.open
-        return {
-            "ts": bars.ts,
-            "open": bars.open,
-            "high": bars.high,
-            "low": bars.low,
-            "close": bars.close,
-            "middle": (bars.open + bars.close) / 2,
-            "body": np.abs(bars.close - bars.open),
-            "volume": bars.volume,
-            "half": bars.volume / 2,
-            "colour": np.where(up, self._colours.up, self._colours.down).astype(object),
-            "fill": np.where(up, 0.0, 1.0),
-            "vfill": np.where(up, 0.28, 0.42),
-        }
+def _nothing() -> dict[str, NDArray[np.float64]]:
+    return {name: np.empty(0) for name in _COLUMNS}
+
+
+def _columns(bars: Bars) -> dict[str, NDArray[Any]]:
+    up, moving, exchange = bars.close >= bars.open, bars.kind == Kind.MOVING, bars.kind == Kind.EXCHANGE
+    kept = {name: getattr(bars, name) for name in _COLUMNS[:10]}
+    return kept | {
+        "middle": (bars.open + bars.close) / 2,
+        "body": np.abs(bars.close - bars.open),
+        "half": bars.volume / 2,
+        "side": np.where(up, _UP, _DOWN),
+        "fill": np.where(up | moving, 0.0, 1.0),
+        "hatch": np.where(moving, 0.9, 0.0),
+        "vfill": np.where(moving | exchange, 0.0, 0.5),
+        "vhatch": np.where(moving, 0.7, 0.0),
+    }

@@ -11,7 +11,6 @@ from bokeh.models import (
     CrosshairTool,
     CustomJS,
     DataRange1d,
-    DatetimeTickFormatter,
     NumeralTickFormatter,
     PanTool,
     Span,
@@ -21,6 +20,8 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from dashboards.assets import asset
+from dashboards.charts.zoned import zone_axis
+from dashboards.clock import Clock
 from dashboards.theme import FONT, Palette
 
 RIGHT = 84
@@ -34,8 +35,13 @@ def time_range(bar_ms: float, shown: int) -> DataRange1d:
     )
 
 
-def make_figure(x_range: DataRange1d, *, height: int | None, crosshair: Span | None = None, min_interval: float | None = None) -> Any:
-    """An empty figure with our manners, as high as its place without a ``height``; figures that are read together share ``crosshair``."""
+def make_figure(
+    x_range: DataRange1d, *, clock: Clock, height: int | None, crosshair: Span | None = None, min_interval: float | None = None
+) -> Any:
+    """An empty figure with our manners, as high as its place without a ``height``; figures that are read together share ``crosshair``.
+
+    The axis of time is told by ``clock``. Give the figure a text alternative with :func:`dashboards.charts.described.describe`.
+    """
     y_range = DataRange1d(range_padding=0.12)
     made = figure(
         height=height,
@@ -58,17 +64,7 @@ def make_figure(x_range: DataRange1d, *, height: int | None, crosshair: Span | N
     made.toolbar.active_drag, made.toolbar.active_scroll = pan, wheel
     vertical = crosshair or Span(dimension="height")
     made.add_tools(CrosshairTool(overlay=[vertical, Span(dimension="width")]))
-    made.xaxis.formatter = DatetimeTickFormatter(
-        milliseconds="%H:%M:%S",
-        seconds="%H:%M:%S",
-        minsec="%H:%M:%S",
-        minutes="%H:%M",
-        hourmin="%H:%M",
-        hours="%H:%M",
-        days="%d %b",
-        months="%b %Y",
-    )
-    made.xaxis.ticker.desired_num_ticks = 8
+    zone_axis(made, clock)
     made.js_on_change("border_fill_color", CustomJS(args={"made": made}, code=_CLEAR_JS))
     if min_interval:
         x_range.min_interval = min_interval

@@ -9,6 +9,7 @@ from typing import Any
 from bokeh.models import ColumnDataSource, CustomJS, Label, Span
 
 from dashboards.assets import asset
+from dashboards.clock import Clock
 from dashboards.theme import Palette
 
 _SHOWN = 120
@@ -17,7 +18,8 @@ _SHOWN = 120
 class MomentMark:
     """Figures that share one axis of time are marked together; the browser centres once, when the data of the moment is there."""
 
-    def __init__(self, figures: Sequence[Any], source: ColumnDataSource) -> None:
+    def __init__(self, figures: Sequence[Any], source: ColumnDataSource, clock: Clock) -> None:
+        self._clock = clock
         self._spans = [Span(dimension="height", line_width=1.5, line_alpha=0.9, visible=False) for _ in figures]
         self._spans[0].tags = [0, 0]
         self._label = Label(
@@ -41,14 +43,14 @@ class MomentMark:
         self._label.text_color = colours.panel
 
     def show(self, moment: datetime | None, bar_ms: float) -> None:
-        """Mark a moment, or none."""
+        """Mark a moment, or none; nothing is centred where the length of a bar is 0."""
         at = 0.0 if moment is None else moment.timestamp() * 1000
         tags = [at, bar_ms * _SHOWN]
         if self._spans[0].tags == tags:
             return
         for span in self._spans:
             span.update(location=at or None, visible=bool(at))
-        text = "" if moment is None else f"alert {moment:%H:%M:%S}"
+        text = "" if moment is None else f"alert {self._clock.short(moment)}"
         self._label.update(x=at, text=text, visible=bool(at))
         self._spans[0].tags = tags
 

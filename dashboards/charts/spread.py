@@ -1,150 +1,124 @@
-"""Spread, z-score and correlation, one above the other on one axis of time, with the bands that say what they mean."""
+"""Spread, z-score and correlation, with the bands of the chosen thresholds and where the z-score enters and leaves them."""
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 import numpy as np
-from bokeh.layouts import column
-from bokeh.models import BoxAnnotation, ColumnDataSource, CustomJS, Div, InlineStyleSheet, Range1d, Span
+from bokeh.models import BoxAnnotation, ColumnDataSource, Range1d, Span
 from numpy.typing import NDArray
 
-from dashboards.assets import asset
-from dashboards.charts.figure import feed, make_figure, point_at, restyle, time_range
-from dashboards.charts.moment import MomentMark
+from dashboards.charts.axis import Axis
+from dashboards.charts.caption import Value
+from dashboards.charts.described import describe
+from dashboards.charts.told import extent
+from dashboards.format import number, significant
 from dashboards.theme import Palette
-from pipeline.analytics.reading import RICH, STRONG, WEAK
+from pipeline.analytics import threshold_marks
+from pipeline.analytics.reading import STRONG, WEAK
 
-_SHOWN = 240
-_EMPTY: NDArray[np.float64] = np.empty(0)
+FloatArray = NDArray[np.float64]
 
-_LEGEND_JS = asset("spread.js")
-
-_CSS = asset("spread.css")
+_MARKS = ("enter_long", "enter_short", "leave")
+_SHAPES = {"enter_long": "triangle", "enter_short": "inverted_triangle", "leave": "circle_x"}
 
 
-class SpreadChart:
-    """Three figures that move together, for one session."""
+class SpreadCharts:
+    """Three figures of an axis."""
 
-    def __init__(self, colours: Palette) -> None:
-        names = ("ts", "spread", "zscore", "correlation")
-        self._source = ColumnDataSource(dict.fromkeys(names, _EMPTY))
-        self._past = ColumnDataSource(dict.fromkeys(names, _EMPTY))
-        self._now = ColumnDataSource(dict.fromkeys(names, _EMPTY))
-        self._range = time_range(60_000, _SHOWN)
-        crosshair = Span(dimension="height")
-        self._spread = make_figure(self._range, height=220, crosshair=crosshair)
-        self._zscore = make_figure(self._range, height=210, crosshair=crosshair)
-        self._correlation = make_figure(self._range, height=150, crosshair=crosshair)
-        self._figures = (self._spread, self._zscore, self._correlation)
+    def __init__(self, axis: Axis) -> None:
+        self._axis = axis
+        self._spread = axis.figure("Spread y \u2212 \u03b2x", [Value("spread", "spread")], height=200, moving=True, timed=True)
+        self._zscore = axis.figure("z-score", [Value("zscore", "z", 2)], height=230, moving=True)
+        self._correlation = axis.figure(
+            "Correlation of one-bar returns", [Value("correlation", "now", 2)], height=120, moving=True, last=True
+        )
+        self._panels = (self._spread, self._zscore, self._correlation)
+        names = ("spread", "zscore", "correlation")
+        self._past = ColumnDataSource({"ts": np.empty(0), "zscore": np.empty(0)})
+        self._marks = {name: ColumnDataSource({"ts": np.empty(0), "spread": np.empty(0), "zscore": np.empty(0)}) for name in _MARKS}
+        self._dim = self._zscore.figure.line("ts", "zscore", source=self._past, line_width=1, line_alpha=0.45, line_join="round")
         self._lines = [
-            figure.line("ts", name, source=self._source, line_width=1.5, line_join="round")
-            for figure, name in zip(self._figures, names[1:], strict=True)
-        ]
-        self._dim = [
-            figure.line("ts", name, source=self._past, line_width=1, line_alpha=0.45, line_join="round")
-            for figure, name in zip(self._figures, names[1:], strict=True)
+            panel.figure.line("ts", name, source=axis.source, line_width=1.5, line_join="round")
+            for panel, name in zip(self._panels, names, strict=True)
         ]
         self._dots = [
-            figure.scatter("ts", name, source=self._now, size=7, line_width=1.5)
-            for figure, name in zip(self._figures, names[1:], strict=True)
+            panel.figure.scatter("ts", name, source=axis.moving, size=7, line_width=1.5)
+            for panel, name in zip(self._panels, names, strict=True)
         ]
-        self._bands = [
-            BoxAnnotation(bottom=RICH, fill_alpha=0.10, line_color=None),
-            BoxAnnotation(top=-RICH, fill_alpha=0.10, line_color=None),
-        ]
-        self._levels = [Span(location=level, dimension="width", line_dash=[4, 4], line_width=1) for level in (RICH, -RICH)]
+        self._signs = {
+            (panel, name): panel.figure.scatter(
+                "ts", column, source=self._marks[name], marker=_SHAPES[name], size=9 if name == "leave" else 11
+            )
+            for panel, column in ((self._spread, "spread"), (self._zscore, "zscore"))
+            for name in _MARKS
+        }
+        self._bands = [BoxAnnotation(fill_alpha=0.10, line_color=None), BoxAnnotation(fill_alpha=0.10, line_color=None)]
+        self._entries = [Span(dimension="width", line_dash=[4, 4], line_width=1) for _ in range(2)]
+        self._exits = [Span(dimension="width", line_dash=[1, 4], line_width=1) for _ in range(2)]
         self._zero = Span(location=0, dimension="width", line_width=1)
         self._strength = [Span(location=level, dimension="width", line_dash=[4, 4], line_width=1) for level in (STRONG, WEAK)]
-        for annotation in (*self._bands, *self._levels, self._zero):
-            self._zscore.add_layout(annotation)
+        for annotation in (*self._bands, *self._entries, *self._exits, self._zero):
+            self._zscore.figure.add_layout(annotation)
         for annotation in self._strength:
-            self._correlation.add_layout(annotation)
-        self._zscore.y_range.update(renderers=[self._lines[1], self._dots[1], self._dim[1]], min_interval=5.2)
-        self._spread.y_range.renderers = [self._lines[0], self._dots[0], self._dim[0]]
-        self._correlation.y_range = Range1d(-1.05, 1.05)
-        self._correlation.yaxis.ticker = [-1, -0.5, 0, 0.3, 0.7, 1]
-        self._spread.xaxis.visible = self._zscore.xaxis.visible = False
-        for figure in (self._spread, self._zscore):
-            figure.min_border_bottom = 4
-        self._legend = Div(text="", tags=[None], sizing_mode="stretch_width", margin=0, stylesheets=[InlineStyleSheet(css=_CSS)])
-        self._connect()
-        self._key: tuple[Any, ...] | None = None
-        self.restyle(colours)
-        captions = [
-            Div(text=f'<div class="cap">{text}</div>', sizing_mode="stretch_width", margin=0, stylesheets=[InlineStyleSheet(css=_CSS)])
-            for text in (
-                "Spread y \u2212 \u03b2x, all under one hedge ratio",
-                "z-score: above 2 y is rich (short y, long x), below \u22122 cheap (long y, short x)",
-                "Correlation of one-bar returns: above 0.7 strong, below 0.3 weak",
-            )
-        ]
-        parts = [part for pair in zip(captions, self._figures, strict=True) for part in pair]
-        self.model = column(self._legend, *parts, sizing_mode="stretch_width", spacing=0, margin=0)
+            self._correlation.figure.add_layout(annotation)
+        self._spread.figure.y_range.renderers = [self._lines[0], self._dots[0]]
+        self._zscore.figure.y_range.update(renderers=[self._lines[1], self._dots[1], self._dim])
+        self._correlation.figure.y_range = Range1d(-1.05, 1.05)
+        self._correlation.figure.yaxis.ticker = [-1, 0, WEAK, STRONG, 1]
 
-    def _connect(self) -> None:
-        legend = CustomJS(args={"source": self._source, "now": self._now, "div": self._legend}, code=_LEGEND_JS)
-        for source in (self._source, self._now):
-            for event in ("change:data", "patching", "streaming"):
-                source.js_on_change(event, legend)
-        self._legend.js_on_change("tags", legend)
-        self._spread.js_on_change("inner_width", legend)
-        for figure in self._figures:
-            point_at(figure, self._source, self._legend)
-        again = CustomJS(
-            args={"x": self._range, "y": [self._spread.y_range, self._zscore.y_range]},
-            code="x.have_updated_interactively = false; x.reset(); for (const r of y) r.reset()",
-        )
-        self._source.js_on_change("name", again)
-        self._mark = MomentMark(self._figures, self._source)
+    @property
+    def parts(self) -> list[Any]:
+        """Captions and figures from top to bottom."""
+        return [part for panel in self._panels for part in panel.parts]
 
     def restyle(self, colours: Palette) -> None:
         """Take on the colours of a theme."""
-        for figure in self._figures:
-            restyle(figure, colours)
-        self._mark.restyle(colours)
-        for line, dim, dot, colour in zip(self._lines, self._dim, self._dots, (colours.accent, colours.second, colours.up), strict=True):
-            line.glyph.line_color = dim.glyph.line_color = colour
+        for line, dot, colour in zip(self._lines, self._dots, (colours.accent, colours.second, colours.faint), strict=True):
+            line.glyph.line_color = colour
             dot.glyph.update(line_color=colour, fill_color=colours.panel)
-        for band, level, colour in zip(self._bands, self._levels, (colours.down, colours.up), strict=True):
+        self._dim.glyph.line_color = colours.second
+        signs = {"enter_long": colours.up, "enter_short": colours.down, "leave": colours.strong}
+        for (_, name), sign in self._signs.items():
+            sign.glyph.update(
+                line_color=signs[name], fill_color=colours.panel if name == "leave" else signs[name], fill_alpha=0.9, line_width=1.2
+            )
+        for band, level, colour in zip(self._bands, self._entries, (colours.down, colours.up), strict=True):
             band.fill_color = colour
-            level.update(line_color=colour, line_alpha=0.7)
+            level.update(line_color=colour, line_alpha=0.8)
+        for span in self._exits:
+            span.update(line_color=colours.faint, line_alpha=0.9)
         self._zero.line_color = colours.line
         for span in self._strength:
             span.update(line_color=colours.faint, line_alpha=0.6)
 
-    def mark(self, moment: datetime | None, bar_ms: float) -> None:
-        """Mark a moment and centre on it; None marks none."""
-        self._mark.show(moment, bar_ms)
-
-    def show(
-        self,
-        key: tuple[Any, ...],
-        bar_ms: float,
-        columns: dict[str, NDArray[np.float64]],
-        now: dict[str, float | None] | None = None,
-        *,
-        past: dict[str, NDArray[np.float64]] | None = None,
-        shown: int = _SHOWN,
-    ) -> None:
-        """Show series under a key; those of the key shown before move, others replace them and reset the zoom.
-
-        ``columns`` are ts (milliseconds), spread, zscore, correlation; ``now`` is the bar that is moving;
-        ``past`` are the same columns before them, drawn faintly.
-        """
-        fresh = key != self._key
-        if fresh:
-            self._range.update(follow_interval=bar_ms * shown, range_padding=bar_ms * shown * 0.03, min_interval=bar_ms * 8)
-        feed(self._source, columns, whole=fresh)
-        if past is None:
-            past = dict.fromkeys(columns, _EMPTY)
+    def show(self, columns: dict[str, FloatArray], past: dict[str, FloatArray], thresholds: tuple[float, float]) -> None:
+        """Draw the marks of what the axis has been fed with; ``past`` is a z-score from before it, drawn faintly."""
+        entry, leave = thresholds
         if not np.array_equal(self._past.data["ts"], past["ts"]) or not np.array_equal(
-            self._past.data["spread"], past["spread"], equal_nan=True
+            self._past.data["zscore"], past["zscore"], equal_nan=True
         ):
             self._past.data = {name: column.copy() for name, column in past.items()}
-        moving = {name: np.array([np.nan if value is None else value]) for name, value in now.items()} if now else None
-        self._now.data = moving or dict.fromkeys(columns, _EMPTY)
-        if fresh:
-            self._key = key
-            self._source.name = repr(key)
+        self._bands[0].bottom, self._bands[1].top = entry, -entry
+        for level, line, sign in zip(self._entries, self._exits, (1, -1), strict=True):
+            level.location, line.location = sign * entry, sign * leave
+        self._zscore.figure.y_range.min_interval = 2.6 * entry
+        marks = threshold_marks(columns["zscore"], entry=entry, leave=leave)
+        for name, source in self._marks.items():
+            at = getattr(marks, name)
+            drawn = {column: columns[column][at] for column in ("ts", "spread", "zscore")}
+            if not all(np.array_equal(source.data[column], values) for column, values in drawn.items()):
+                source.data = drawn
+        acted = f"{marks.enter_long.size + marks.enter_short.size} entries, {marks.leave.size} exits"
+        self._zscore.caption.retitle(f"z-score, \u25b2 long \u25bc short beyond \u00b1{entry:g}, \u2297 back at \u00b1{leave:g}")
+        self._tell(columns, entry, acted)
+
+    def _tell(self, columns: dict[str, FloatArray], entry: float, acted: str) -> None:
+        when, z = self._axis.when(columns["ts"]), columns["zscore"]
+        outside = np.count_nonzero(np.abs(z) >= entry)
+        describe(self._spread.figure, f"Spread, {when}: {extent(columns['spread'], significant)}.")
+        describe(
+            self._zscore.figure,
+            f"z-score of the spread, {when}: {extent(z, number)}; beyond \u00b1{entry:g} at {outside} of {z.size} bars; {acted}.",
+        )
+        describe(self._correlation.figure, f"Rolling correlation of returns, {when}: {extent(columns['correlation'], number)}.")

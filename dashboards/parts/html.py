@@ -43,3 +43,9 @@ _TITLE_CSS = ".t { display: flex; align-items: baseline; gap: 8px; padding: 11px
 def title(text: str, note: str = "") -> pn.pane.HTML:
     """The heading of a card, with an optional remark beside it."""
     return html(f'<div class="t"><h3>{text}</h3><span class="note">{note}</span></div>', css=_TITLE_CSS)
+
+
+def headed(heading: Viewable, *tools: Viewable) -> pn.Row:
+    """A heading with tools at its other end."""
+    place = pn.Row(*tools, margin=(6, 12, 0, 0), styles={"flex": "none"})
+    return pn.Row(heading, place, sizing_mode="stretch_width", margin=0)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from dashboards.assets import asset
-from dashboards.format import escape, time_text
+from dashboards.clock import Clock
+from dashboards.format import escape
 from dashboards.hub import Status
 from dashboards.theme import BADGES
 from pipeline.profile import Kind, Profile
@@ -35,7 +36,7 @@ def badge(profile: Profile) -> str:
 
 
 @_styled(asset("pill.css"))
-def pill(status: Status, profile: Profile, *, live: bool) -> str:
+def pill(status: Status, profile: Profile, clock: Clock, *, live: bool) -> str:
     """One dot and the journal's time; ``live`` is told to whoever drives the page by program."""
     colour, word = {
         "ok": ("up", "Streaming"),
@@ -44,27 +45,28 @@ def pill(status: Status, profile: Profile, *, live: bool) -> str:
         "down": ("down", "Disconnected"),
         "connecting": ("faint", "Connecting"),
     }[status.state]
-    time = f"{status.clock.journal_time:%H:%M:%S}" if status.clock else "--:--:--"
-    day = "" if profile.kind is Kind.LIVE or status.clock is None else f"{status.clock.journal_time:%Y-%m-%d} "
+    told = clock.local(status.clock.journal_time) if status.clock else None
+    time = f"{told:%H:%M:%S}" if told else "--:--:--"
+    day = "" if profile.kind is Kind.LIVE or told is None else f"{told:%Y-%m-%d} "
     return (
-        f'<div class="p" role="status" data-live="{live}" title="{word}; journal time {day}{time} UTC"><i class="{colour}"></i>'
+        f'<div class="p" role="status" data-live="{live}" title="{word}; journal time {day}{time} {clock.name}"><i class="{colour}"></i>'
         f'<span class="long">{word}</span>'
-        f"<span>{time} UTC</span></div>"
+        f"<span>{time} {clock.city}</span></div>"
     )
 
 
 @_styled(asset("banner.css"))
-def banner(status: Status, profile: Profile) -> str:
+def banner(status: Status, profile: Profile, clock: Clock) -> str:
     """What is wrong and what to do; empty when all is well."""
     up = f"<code>spreadwatch up --profile {escape(profile.name)}</code>"
-    last = f"Everything below is as of {time_text(status.clock.journal_time)} UTC." if status.clock else ""
+    last = f"Everything below is as of {clock.text(status.clock.journal_time)} {clock.name}." if status.clock else ""
     match status.state:
         case "down":
             text = f"It is tried again every second. If nothing runs, start it with {up}. {last}"
-            return _notice("down", f"The warehouse has not answered since {status.since:%H:%M:%S} UTC.", text)
+            return _notice("down", f"The warehouse has not answered since {clock.short(status.since)} {clock.name}.", text)
         case "quiet":
             text = f"The warehouse answers, but capture delivers nothing. See Health, or <code>spreadwatch status</code>. {last}"
-            return _notice("warn", f"Stale: nothing has been landed since {status.since:%H:%M:%S} UTC.", text)
+            return _notice("warn", f"Stale: nothing has been landed since {clock.short(status.since)} {clock.name}.", text)
         case "connecting" if status.problem:
             return _notice("faint", "Waiting for the first data.", f"{escape(status.problem)}.")
         case _ if status.problem:

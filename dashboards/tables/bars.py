@@ -1,9 +1,11 @@
-"""The newest bars of one symbol, and what there is of it."""
+"""Bars of one symbol as candles: the newest ones live, for everybody who looks at them, and any stretch of the past for one who asks."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
+from enum import IntEnum
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -14,71 +16,148 @@ from dashboards.format import decimals_of
 from dashboards.hub import Moment
 from pipeline.model.timeframe import Timeframe
 from pipeline.store import Warehouse
-from pipeline.store.bars import load_bars, load_last_bars
-from pipeline.store.market import bar_span
+from pipeline.store.candles import bar_ends, load_candles
 
 _RELOAD_S = 60.0
+_SHARE = 50  # reading everything anew takes at most this part of the time
+_LATER = timedelta(days=36_500)
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+class Kind(IntEnum):
+    """What a candle is made of."""
+
+    MOVING = 0
+    """Its time has not passed, or an open gap touches it."""
+    EXCHANGE = 1
+    """Whole, with bars from the exchange's own candlesticks."""
+    OWN = 2
+    """Whole, from our own trades."""
+
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bars:
-    """Bars in time order, as columns.
+    """Candles in time order, as columns: bars of ``timeframe``, added up into ``step_s`` seconds where that is longer.
 
-    ``ts`` is the open time in milliseconds. ``kind``: 2 complete from our trades, 1 from the exchange's klines, 0 still moving
-    or touched by an open gap.
+    ``ts`` is the open time in milliseconds, ``kind`` a ``Kind``, ``count`` how many bars are in each; ``vwap`` is NaN without volume.
     """
 
     symbol: str
     timeframe: Timeframe
+    step_s: int
     loaded_at: datetime
-    ts: NDArray[np.float64]
-    open: NDArray[np.float64]
-    high: NDArray[np.float64]
-    low: NDArray[np.float64]
-    close: NDArray[np.float64]
-    volume: NDArray[np.float64]
-    kind: NDArray[np.int64]
+    took_s: float
     decimals: int
+    ts: Floats
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+    vwap: Floats
+    trades: Floats
+    count: Floats
+    kind: Floats
+    key: tuple[str, str, int] = field(init=False)
+    """Symbol, timeframe and step: candles of one key are one series."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.symbol, self.timeframe.name, self.step_s))
 
     def __len__(self) -> int:
         return int(self.ts.size)
 
+    @property
+    def step_ms(self) -> float:
+        """Length of a candle."""
+        return self.step_s * 1000.0
+
+    def part(self, start_ms: float, end_ms: float) -> Bars:
+        """Candles that open at or after ``start_ms`` and before ``end_ms``."""
+        at = slice(*np.searchsorted(self.ts, [start_ms, end_ms]).tolist())
+        return replace(self, **{name: getattr(self, name)[at] for name in COLUMNS})
+
+    def then(self, later: Bars) -> Bars:
+        """These candles as far as ``later`` does not begin, and those; the same series."""
+        until = float(later.ts[0]) if len(later) else np.inf
+        kept = self.part(-np.inf, until)
+        joined = {name: np.concatenate([getattr(kept, name), getattr(later, name)]) for name in COLUMNS}
+        return replace(later, decimals=max(self.decimals, later.decimals), **joined)
+
+    def same(self, other: Bars, last: int) -> bool:
+        """Whether the ``last`` candles and the number of all are equal."""
+        return len(self) == len(other) and all(
+            np.array_equal(getattr(self, name)[-last:], getattr(other, name)[-last:], equal_nan=True) for name in COLUMNS
+        )
+
+
+COLUMNS = tuple(entry.name for entry in fields(Bars) if entry.type == "Floats")
+
+
+def read_bars(warehouse: Warehouse, symbol: str, timeframe: Timeframe, step_s: int, *, start: datetime, end: datetime) -> Bars:
+    """Candles from ``start`` (a multiple of the step) to before ``end``.
+
+    Raises:
+        StoreError: when they cannot be read.
+    """
+    begun = perf_counter()
+    frame = load_candles(warehouse, symbol, timeframe, step_s=step_s, start=start, end=end)
+    kinds = pl.when(pl.col("complete")).then(pl.when(pl.col("kline_bars") > 0).then(int(Kind.EXCHANGE)).otherwise(int(Kind.OWN)))
+    frame = frame.with_columns(ts=pl.col("ts").dt.epoch("ms"), kind=kinds.otherwise(int(Kind.MOVING))).rename({"bars": "count"})
+    columns = {name: frame[name].cast(pl.Float64).to_numpy() for name in COLUMNS}
+    now = datetime.now(UTC)
+    return Bars(symbol, timeframe, step_s, now, perf_counter() - begun, decimals_of(columns["close"][-50:]), **columns)
+
 
 @dataclass(frozen=True, slots=True)
 class BarsTopic:
-    """The bars of a symbol's last ``count`` intervals; the tail is read each second, all of it once a minute.
-
-    Those around a moment that lies before them, when there is one.
-    """
+    """The candles of a symbol's last ``count`` steps; the tail is read each second, all of it once a minute or more seldom."""
 
     symbol: str
     timeframe: Timeframe
-    around: datetime | None = None
+    step_s: int
     count: int = 1000
-    every_s: float = 0.9
+    every_s: float = 0.4
     from_warehouse: bool = True
 
     def read(self, warehouse: Warehouse | None, moment: Moment | None, before: Any) -> Any:
-        """The bars now; ``before`` when none changed."""
+        """The candles now; ``before`` when none changed."""
         if warehouse is None or moment is None:
             return before
         old: Bars | None = before
-        if self.around is not None and is_past(self.around, moment, self.timeframe, self.count):
-            if old is not None and (moment.now - old.loaded_at).total_seconds() < _RELOAD_S:
-                return before
-            start, end = window(self.around, self.timeframe, self.count)
-            return _columns(
-                self.symbol, self.timeframe, moment.now, load_bars(warehouse, self.symbol, self.timeframe, start=start, end=end), None
-            )
-        if old is None or not len(old) or (moment.now - old.loaded_at).total_seconds() >= _RELOAD_S:
-            frame = load_last_bars(warehouse, self.symbol, self.timeframe, self.count)
-            return _columns(self.symbol, self.timeframe, moment.now, frame, None)
-        moving = np.flatnonzero(old.kind == 0)
-        at = int(moving[0]) if moving.size and moving[0] >= len(old) - 50 else len(old) - 1
-        start = _time(old.ts[at])
-        frame = load_bars(warehouse, self.symbol, self.timeframe, start=start, end=start + timedelta(days=36_500))
-        fresh = _columns(self.symbol, self.timeframe, old.loaded_at, frame, old)
-        return old if _same(old, fresh) else fresh
+        if old is None or not len(old) or (moment.now - old.loaded_at).total_seconds() >= max(_RELOAD_S, _SHARE * old.took_s):
+            ends = bar_ends(warehouse, self.symbol, self.timeframe)
+            newest = ends[1] if ends else moment.time
+            start = opened(newest, self.step_s) - timedelta(seconds=self.step_s * (self.count - 1))
+            return self._read(warehouse, start)
+        # Long candles are many bars each, so that fewer of those that still move can be looked at again.
+        near = max(2, 50 * self.timeframe.seconds // self.step_s)
+        moving = np.flatnonzero(old.kind == Kind.MOVING)
+        at = int(moving[moving >= len(old) - near][0]) if moving.size and moving[-1] >= len(old) - near else len(old) - 1
+        fresh = old.then(self._read(warehouse, time_of(old.ts[at])))
+        fresh = replace(fresh, loaded_at=old.loaded_at, took_s=old.took_s)
+        return old if old.same(fresh, last=60) else fresh
+
+    def _read(self, warehouse: Warehouse, start: datetime) -> Bars:
+        return read_bars(warehouse, self.symbol, self.timeframe, self.step_s, start=start, end=start + _LATER)
+
+
+def opened(time: datetime, step_s: int) -> datetime:
+    """The open time of the candle that a time falls in."""
+    return _EPOCH + timedelta(seconds=(time - _EPOCH) // timedelta(seconds=step_s) * step_s)
+
+
+def time_of(ms: float) -> datetime:
+    """A time of milliseconds since the epoch."""
+    return _EPOCH + timedelta(milliseconds=float(ms))
+
+
+def ms_of(time: datetime) -> float:
+    """The other way round."""
+    return (time - _EPOCH) / timedelta(milliseconds=1)
 
 
 def is_past(around: datetime, moment: Moment, timeframe: Timeframe, count: int) -> bool:
@@ -90,66 +169,3 @@ def window(around: datetime, timeframe: Timeframe, count: int) -> tuple[datetime
     """``count`` intervals with a moment in their middle."""
     half = timedelta(seconds=timeframe.seconds * count // 2)
     return around - half, around + half
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """What there is of a symbol and timeframe: None and 0 when nothing."""
-
-    first: datetime | None
-    last: datetime | None
-    bars: int
-    complete: int
-    klines: int
-    open_gaps: int
-    gaps: int
-
-    def expected(self, timeframe: Timeframe) -> int:
-        """Intervals from the first bar to the last."""
-        if self.first is None or self.last is None:
-            return 0
-        return int((self.last - self.first).total_seconds()) // timeframe.seconds + 1
-
-
-@dataclass(frozen=True, slots=True)
-class SpanTopic:
-    """The data availability of a symbol and timeframe."""
-
-    symbol: str
-    timeframe: Timeframe
-    every_s: float = 5.0
-    from_warehouse: bool = True
-
-    def read(self, warehouse: Warehouse | None, moment: Moment | None, before: Any) -> Any:
-        """The span now."""
-        if warehouse is None or moment is None:
-            return before
-        row = bar_span(warehouse, self.symbol, self.timeframe)
-        span = Span(row["first_ts"], row["last_ts"], row["bars"], row["complete_bars"], row["kline_bars"], row["open_gaps"], row["gaps"])
-        return before if span == before else span
-
-
-def _time(ms: float) -> datetime:
-    return datetime.fromisoformat("1970-01-01T00:00:00+00:00") + timedelta(milliseconds=float(ms))
-
-
-def _columns(symbol: str, timeframe: Timeframe, loaded_at: datetime, frame: pl.DataFrame, old: Bars | None) -> Bars:
-    """Columns of a frame, behind those bars of ``old`` that are before its first."""
-    ts = frame["ts"].dt.epoch("ms").to_numpy().astype(np.float64)
-    kind = np.where(frame["source"].to_numpy() == "kline", 1, np.where(frame["complete"].to_numpy(), 2, 0)).astype(np.int64)
-    values = {name: frame[name].cast(pl.Float64).to_numpy() for name in ("open", "high", "low", "close", "volume")}
-    keep = int(np.searchsorted(old.ts, ts[0])) if old is not None and ts.size else (len(old) if old is not None else 0)
-    decimals = decimals_of(values["close"][-50:])
-    if old is not None:
-        ts = np.concatenate([old.ts[:keep], ts])
-        kind = np.concatenate([old.kind[:keep], kind])
-        values = {name: np.concatenate([getattr(old, name)[:keep], column]) for name, column in values.items()}
-        decimals = max(decimals, old.decimals)
-    return Bars(symbol, timeframe, loaded_at, ts, kind=kind, decimals=decimals, **values)
-
-
-def _same(old: Bars, new: Bars) -> bool:
-    return len(old) == len(new) and all(
-        np.array_equal(getattr(old, name)[-60:], getattr(new, name)[-60:])
-        for name in ("ts", "open", "high", "low", "close", "volume", "kind")
-    )

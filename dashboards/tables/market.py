@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from dashboards.format import decimals_of
 from dashboards.hub import Moment
 from pipeline.model.timeframe import Timeframe
 from pipeline.store import Warehouse
+from pipeline.store.liquidity import newest_liquidity
 from pipeline.store.market import last_prices, recent_market
 from pipeline.store.quotes import last_quotes
 
@@ -19,10 +20,23 @@ _STEP_S = 900
 
 
 @dataclass(frozen=True, slots=True)
+class Liquidity:
+    """The newest measurement of a symbol. None where a metric is not defined.
+
+    ``amihud``: mean relative move of a bar per unit of quote currency traded in it. ``quoted_bps``: the quoted spread, weighted by time.
+    """
+
+    amihud: float | None
+    quoted_bps: float | None
+    bars: int
+
+
+@dataclass(frozen=True, slots=True)
 class Symbol:
     """One symbol now. None where nothing is known.
 
-    ``change`` is the fraction since the first bar of the last 24 hours that are there, ``span_s`` how much that is.
+    ``change`` is the fraction since the first bar of the last 24 hours that are there, ``span_s`` how much that is; ``volume`` (in the
+    base asset), ``quote_volume`` and ``trades`` are of the same time.
     """
 
     name: str
@@ -34,9 +48,12 @@ class Symbol:
     change: float | None
     high: float | None
     low: float | None
+    volume: float | None
     quote_volume: float | None
+    trades: int | None
     span_s: float
     spark: tuple[float, ...]
+    liquidity: Liquidity | None = None
 
     @property
     def spread(self) -> float | None:
@@ -70,7 +87,7 @@ class MarketTopic:
 
     symbols: tuple[str, ...]
     timeframe: Timeframe
-    every_s: float = 1.0
+    every_s: float = 0.4
     from_warehouse: bool = True
 
     def read(self, warehouse: Warehouse | None, moment: Moment | None, before: Any) -> Any:
@@ -83,11 +100,18 @@ class MarketTopic:
         quotes = {row["symbol"]: row for row in last_quotes(warehouse, since=since).iter_rows(named=True)}
         fresh_day = known is None or moment.time - known.day_read >= _DAY_EVERY or moment.time < known.day_read
         days = self._days(warehouse, moment.time) if fresh_day else {}
+        measured = self._measured(warehouse) if fresh_day else {}
         symbols: dict[str, Symbol] = {}
         for name in self.symbols:
             old = known.symbols.get(name) if known else None
             symbols[name] = _merged(name, old, days.get(name), prices.get(name), quotes.get(name))
+            if name in measured:
+                symbols[name] = replace(symbols[name], liquidity=measured[name])
         return Market(moment.time, moment.time if fresh_day or known is None else known.day_read, symbols)
+
+    def _measured(self, warehouse: Warehouse) -> dict[str, Liquidity]:
+        rows = newest_liquidity(warehouse, self.timeframe).iter_rows(named=True)
+        return {row["symbol"]: Liquidity(row["amihud"], row["quoted_spread_bps"], row["window_bars"]) for row in rows}
 
     def _days(self, warehouse: Warehouse, time: datetime) -> dict[str, dict[str, Any]]:
         frame = recent_market(warehouse, self.timeframe, start=time - timedelta(days=1), step_s=_STEP_S)
@@ -95,11 +119,22 @@ class MarketTopic:
         for row in frame.iter_rows(named=True):
             day = days.setdefault(
                 row["symbol"],
-                {"open": float(row["open"]), "from": row["first_ts"], "high": 0.0, "low": float("inf"), "quote_volume": 0.0, "closes": []},
+                {
+                    "open": float(row["open"]),
+                    "from": row["first_ts"],
+                    "high": 0.0,
+                    "low": float("inf"),
+                    "volume": 0.0,
+                    "quote_volume": 0.0,
+                    "trades": 0,
+                    "closes": [],
+                },
             )
             day["high"] = max(day["high"], float(row["high"]))
             day["low"] = min(day["low"], float(row["low"]))
+            day["volume"] += float(row["volume"])
             day["quote_volume"] += float(row["quote_volume"])
+            day["trades"] += row["trades"] or 0
             day["closes"].append(float(row["close"]))
             day["to"] = row["last_ts"]
         return days
@@ -125,7 +160,10 @@ def _merged(
         change=last / first - 1 if last is not None and first else None,
         high=day["high"] if day else (old.high if old else None),
         low=day["low"] if day else (old.low if old else None),
+        volume=day["volume"] if day else (old.volume if old else None),
         quote_volume=day["quote_volume"] if day else (old.quote_volume if old else None),
+        trades=day["trades"] if day else (old.trades if old else None),
         span_s=(day["to"] - day["from"]).total_seconds() if day else (old.span_s if old else 0.0),
         spark=closes,
+        liquidity=old.liquidity if old else None,
     )

@@ -1,4 +1,4 @@
-"""What the flows have made and how good it is: partitions, quality checks, reports."""
+"""What the flows have made and how good it is: partitions and quality checks."""
 
 from __future__ import annotations
 
@@ -12,10 +12,8 @@ from dashboards.hub import Moment
 from pipeline.store import Warehouse
 from pipeline.store.partitions import freshness, load_partitions, missing_days
 from pipeline.store.quality import newest_checks
-from pipeline.store.reports import ReportRow, list_reports
 
 _LOOK_BACK = timedelta(days=30)
-_MOST_REPORTS = 100
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,14 +25,12 @@ class Upkeep:
         assets: see ``freshness``.
         missing: days without whole bars of the last 30, by symbol and timeframe; none before the first day that anything is known of.
         checks: see ``newest_checks``.
-        reports: the newest first.
     """
 
     time: datetime
     assets: pl.DataFrame
     missing: dict[tuple[str, str], list[date]]
     checks: pl.DataFrame
-    reports: tuple[ReportRow, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +51,6 @@ class UpkeepTopic:
             assets=assets,
             missing=self._missing(warehouse, assets, moment.time),
             checks=newest_checks(warehouse),
-            reports=tuple(list_reports(warehouse, most=_MOST_REPORTS)),
         )
 
     def _missing(self, warehouse: Warehouse, assets: pl.DataFrame, now: datetime) -> dict[tuple[str, str], list[date]]:
@@ -70,3 +65,16 @@ class UpkeepTopic:
         for symbol, timeframe, day in found.select("symbol", "timeframe", "day").iter_rows():
             days.setdefault((symbol, timeframe), []).append(day)
         return days
+
+
+def by_asset(assets: pl.DataFrame) -> pl.DataFrame:
+    """How far each asset has come, over all of its symbols and timeframes.
+
+    Returns:
+        asset, newest_day, last_ts, made_at, partitions, incomplete, rows.
+    """
+    return (
+        assets.group_by("asset")
+        .agg(pl.col("newest_day", "last_ts", "made_at").max(), pl.col("partitions", "incomplete", "rows").sum())
+        .sort("asset")
+    )

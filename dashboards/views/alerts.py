@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from time import sleep
 from typing import Any
 
 import panel_material_ui as pmui
 from panel.viewable import Viewable
 
+from dashboards.asking import outcome_text
 from dashboards.assets import asset
 from dashboards.format import escape
 from dashboards.hub import STATUS, Status, Topic
@@ -17,13 +17,13 @@ from dashboards.parts.html import card, grid, html, stack, title
 from dashboards.parts.table import LiveTable
 from dashboards.tables.alerts import Alerts, AlertsTopic, Found, HistoryTopic
 from dashboards.theme import Palette
-from dashboards.views.alert_rows import KINDS, chart_of, dead_row, event_row, rule_row, state_rows
+from dashboards.views.alert_rows import KINDS, Reader, chart_of, dead_row, event_row, rule_row, state_rows
 from dashboards.views.rule_form import RuleForm
 from dashboards.views.rule_test import try_rule
 from dashboards.views.view import Desk
 from pipeline.alerts import Rule, Severity
 from pipeline.errors import UsageError
-from pipeline.jobs.choice import parsed_time
+from pipeline.model.universe import Universe
 from pipeline.store.alert_history import EventSearch
 from pipeline.store.requests import (
     AcknowledgeAlert,
@@ -34,19 +34,14 @@ from pipeline.store.requests import (
     PutRule,
     ResendEvent,
     SnoozeAlert,
-    load_outcome,
-    send,
 )
 
-_OUTCOME_TRIES = 25
-_OUTCOME_PAUSE_S = 0.2
-_BY = "dashboard"
 _ANY_KIND, _ANY_SEVERITY = "every event", "every severity"
 _SPLIT_CSS = """
 :host(.sw-alerts) { display: grid !important; grid-template-columns: 380px minmax(0, 1fr); gap: 12px; align-items: start; }
 @media (max-width: 1100px) { :host(.sw-alerts) { grid-template-columns: minmax(0, 1fr); } :host(.sw-alerts) > .sw-rule-card { order: 1; } }
 """
-_EXPORT = '<a href="?view=export&table=alert_events">Export</a>'
+_EXPORT = '<a href="?view=data&table=alert_events">Export</a>'
 
 
 class AlertsView:
@@ -60,7 +55,8 @@ class AlertsView:
         self._time: datetime | None = None
         self._shown = False
         self._search = EventSearch()
-        self._form = RuleForm(self._context, submit=self._submitted, test=self._tried)
+        self._reader = Reader(desk.clock, desk.operator)
+        self._form = RuleForm(self._context, desk.clock, operator=desk.operator, submit=self._submitted, test=self._tried)
         self._make_tables()
         self._make_search()
         self._panel = self._layout()
@@ -78,7 +74,8 @@ class AlertsView:
             label="Rules", on_action=self._acted, empty="<b>No rules yet</b>The form makes the first one.",
         )  # fmt: skip
         self._history = LiveTable(
-            columns=[{"title": "When (UTC)"}, {"title": "Event"}, {"title": "What"}], label="History of alerts", max_height=520,
+            columns=[{"title": f"When ({self._desk.clock.city})"}, {"title": "Event"}, {"title": "What"}],
+            label="History of alerts", max_height=520,
             empty="<b>Nothing has happened yet</b>Every transition of an alert is kept here.", styles={"overflow": "auto"},
             on_action=self._acted,
         )  # fmt: skip
@@ -91,10 +88,11 @@ class AlertsView:
         self._words = pmui.TextInput(label="Find", placeholder="rule, pair or words", value="", css_classes=["wide"], **FIELD)
         self._kind = pmui.Select(label="Event", options=[_ANY_KIND, *KINDS], value=_ANY_KIND, **FIELD)
         self._severity = pmui.Select(label="Severity", options=[_ANY_SEVERITY, *Severity], value=_ANY_SEVERITY, **FIELD)
-        self._from = pmui.TextInput(label="From (UTC)", placeholder="2026-11-22 14:00", value="", **FIELD)
-        self._to = pmui.TextInput(label="Before (UTC)", placeholder="now", value="", **FIELD)
+        self._from = pmui.TextInput(label=f"From ({self._desk.clock.city})", placeholder="2026-11-22 14:00", value="", **FIELD)
+        self._to = pmui.TextInput(label=f"Before ({self._desk.clock.city})", placeholder="now", value="", **FIELD)
         self._search_say = html(css=".down { padding: 0 14px 8px; }", visible=False)
-        for widget in (self._words, self._kind, self._severity, self._from, self._to):
+        self._searching = {"find": self._words, "event": self._kind, "severity": self._severity, "from": self._from, "to": self._to}
+        for widget in self._searching.values():
             widget.param.watch(self._searched, "value")
 
     def _layout(self) -> Viewable:
@@ -129,15 +127,22 @@ class AlertsView:
     def restyle(self, colours: Palette) -> None:
         """Nothing here is drawn on a canvas."""
 
+    def follow(self, universe: Universe) -> None:
+        """The rule form offers what there is now."""
+        self._form.follow(universe)
+
     def opened(self, query: dict[str, str]) -> None:
-        """``metric`` and ``target`` of a rule to make, ``find`` in the history."""
+        """``metric`` and ``target`` of a rule to make; of the history ``find``, ``event``, ``severity``, ``from`` and ``to``."""
         self._form.suggest(query)
-        if query.get("find"):
-            self._words.value = query["find"]
+        for name, widget in self._searching.items():
+            text = query.get(name, "")
+            if text and (isinstance(widget, pmui.TextInput) or text in widget.options):
+                widget.value = text
 
     def state(self) -> dict[str, str]:
-        """Nothing that would have to be found again."""
-        return {}
+        """What ``opened`` takes."""
+        searched = {name: widget.value for name, widget in self._searching.items() if widget.value not in {_ANY_KIND, _ANY_SEVERITY}}
+        return {**self._form.suggestion(), **searched}
 
     # ------------------------------------------------------------------------------------------------ asking for changes
 
@@ -145,10 +150,10 @@ class AlertsView:
         self._request(PutRule(rule), f"Rule “{rule.name}” is {'changed' if replaces else 'in force'}", self._form.button)
 
     def _tried(self, rule: Rule) -> None:
-        context, now = self._context, self._time
+        context, now, clock = self._context, self._time, self._desk.clock
         universe = context.universe
         self._desk.work(
-            lambda: context.link.use(lambda warehouse: try_rule(warehouse, rule, context.profile, universe, context.settings, now)),
+            lambda: context.link.use(lambda warehouse: try_rule(warehouse, rule, context.profile, universe, context.settings, now, clock)),
             lambda text, problem: self._form.tested(text or f'<span class="down">{escape(problem)}</span>'),
         )
 
@@ -158,11 +163,11 @@ class AlertsView:
         rule = next((rule for rule in (self._alerts.rules if self._alerts else ()) if rule.rule_id == first), None)
         match name:
             case "ack":
-                self._request(AcknowledgeAlert(first, second, _BY), f"{second} acknowledged")
+                self._request(AcknowledgeAlert(first, second, self._desk.user), f"{second} acknowledged")
             case "snooze":
                 self._snooze(first, second, more)
             case "mute" | "unmute":
-                self._request(MuteAlert(first, second, name == "mute", _BY), f"{second} {name}d")
+                self._request(MuteAlert(first, second, name == "mute", self._desk.user), f"{second} {name}d")
             case "enable" | "disable":
                 self._request(EnableRule(first, name == "enable"), f"Rule {name}d")
             case "delete":
@@ -179,17 +184,20 @@ class AlertsView:
                 pass
 
     def _snooze(self, rule_id: str, series: str, length: str) -> None:
-        now = self._time or datetime.now(UTC)
+        now, by = self._time or datetime.now(UTC), self._desk.user
         if length == "end":
-            self._request(SnoozeAlert(rule_id, series, None, _BY), f"{series} is told again")
+            self._request(SnoozeAlert(rule_id, series, None, by), f"{series} is told again")
             return
         if length == "tomorrow":
-            until = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+            until = self._desk.clock.midnight(now)
         elif length.isdecimal():
             until = now + timedelta(seconds=int(length))
         else:
             return
-        self._request(SnoozeAlert(rule_id, series, round(until.timestamp() * 1e6), _BY), f"{series} snoozed until {until:%H:%M} UTC")
+        self._request(
+            SnoozeAlert(rule_id, series, round(until.timestamp() * 1e6), by),
+            f"{series} snoozed until {self._desk.clock.short(until, now)}",
+        )
 
     def _chart(self, event_id: str) -> None:
         for row in self._found.events.filter(event_id=event_id).iter_rows(named=True) if self._found else ():
@@ -201,24 +209,14 @@ class AlertsView:
             button.loading = True
 
         def told(outcome: str | None, problem: str) -> None:
-            kind, text = ("error", problem) if problem else _told(outcome, done)
+            kind, text = ("error", problem) if problem else outcome_text(outcome, done)
             if button is not None:
                 button.loading = False
                 if kind != "error":
                     self._form.done()
             self._desk.toast(kind, text)
 
-        self._desk.work(lambda: self._ask(change), told)
-
-    def _ask(self, change: Change) -> str | None:
-        link = self._context.link
-        request_id = link.use(lambda warehouse: send(warehouse, change, now=datetime.now(UTC)))
-        for _ in range(_OUTCOME_TRIES):
-            outcome = link.use(lambda warehouse: load_outcome(warehouse, request_id))
-            if outcome is not None:
-                return outcome
-            sleep(_OUTCOME_PAUSE_S)
-        return None
+        self._desk.work(lambda: self._desk.ask(change), told)
 
     # ------------------------------------------------------------------------------------------------ looking back
 
@@ -229,8 +227,8 @@ class AlertsView:
                 words=self._words.value.strip() or None,
                 kinds=() if self._kind.value == _ANY_KIND else (self._kind.value,),
                 severities=() if self._severity.value == _ANY_SEVERITY else (str(self._severity.value),),
-                start=parsed_time(self._from.value.strip() or None, "From"),
-                end=parsed_time(self._to.value.strip() or None, "Before"),
+                start=self._desk.clock.typed(self._from.value, "From"),
+                end=self._desk.clock.typed(self._to.value, "Before"),
             )
             search.check()
         except UsageError as error:
@@ -245,6 +243,7 @@ class AlertsView:
         )
         if self._shown:
             self.shown()
+            self._desk.remember(self.state())
 
     # ------------------------------------------------------------------------------------------------ showing
 
@@ -254,17 +253,11 @@ class AlertsView:
                 self._time = value.clock.journal_time
         elif isinstance(value, Alerts):
             self._alerts = value
-            self._rules.rows = [rule_row(rule) for rule in value.rules]
-            self._dead.rows = [dead_row(row, self._time) for row in value.dead.iter_rows(named=True)]
+            self._rules.rows = [rule_row(rule, self._reader) for rule in value.rules]
+            self._dead.rows = [dead_row(row, self._time, self._reader) for row in value.dead.iter_rows(named=True)]
             self._lost.visible = bool(value.dead.height)
         elif isinstance(value, Found) and value.search == self._search:
             self._found = value
-            self._history.rows = [event_row(row, self._time) for row in value.events.iter_rows(named=True)]
+            self._history.rows = [event_row(row, self._time, self._desk.clock) for row in value.events.iter_rows(named=True)]
         if self._alerts is not None:
-            self._live.rows = state_rows(self._alerts.states, {rule.rule_id: rule for rule in self._alerts.rules}, self._time)
-
-
-def _told(outcome: str | None, done: str) -> tuple[str, str]:
-    if outcome is None:
-        return "info", "Sent. The warehouse has not applied it yet; it will, as soon as it runs."
-    return ("success", done) if outcome.startswith(("applied", "done", "ok")) else ("error", outcome)
+            self._live.rows = state_rows(self._alerts.states, {rule.rule_id: rule for rule in self._alerts.rules}, self._time, self._reader)

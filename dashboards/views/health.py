@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from panel.viewable import Viewable
 
-from dashboards.format import NONE, age, compact, count, escape, number, short_time, time_text
+from dashboards.assets import asset
+from dashboards.clock import Clock
+from dashboards.format import NONE, age, compact, count, escape, number
 from dashboards.hub import STATUS, Status, Topic
 from dashboards.parts.cards import CSS as TILE_CSS
-from dashboards.parts.html import card, grid, html, stack, title
+from dashboards.parts.html import card, grid, headed, html, stack, title
+from dashboards.parts.run_card import COLOURS, RunCard, Start
 from dashboards.parts.table import LiveTable
-from dashboards.tables.flow_runs import FlowRun, FlowRuns, FlowRunsTopic
+from dashboards.prefect import FlowRun
+from dashboards.tables.flow_runs import FlowRuns, FlowRunsTopic
 from dashboards.tables.health import Health, HealthTopic
 from dashboards.tables.upkeep import Upkeep, UpkeepTopic
+from dashboards.tables.versions import Versions, VersionsTopic
 from dashboards.theme import BADGES, Palette
 from dashboards.views.upkeep import UpkeepPart
 from dashboards.views.view import Desk
 from pipeline import __version__
+from pipeline.model.universe import Universe
 from pipeline.store.health import JournalClock
 
 _STREAMS = {"open": "up", "silent": "warn", "down": "down", "stale": "warn", "connecting": "faint"}
@@ -26,8 +32,8 @@ _CONNECTION = "connection:"
 _MUCH_BACKLOG = 50_000_000
 _MUCH_LAG_MS = 1_000.0
 _GAPS = {"open": "warn", "refilled": "up", "halt": "faint", "unrecoverable": "down"}
-_RUNS = {"COMPLETED": "up", "RUNNING": "accent", "FAILED": "down", "CRASHED": "down", "CANCELLED": "faint", "PENDING": "faint"}
 
+_VERSIONS_CSS = asset("versions.css")
 _SPLIT_CSS = """
 :host(.sw-health) { display: grid !important; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); gap: 12px; align-items: start; }
 @media (max-width: 1100px) { :host(.sw-health) { grid-template-columns: minmax(0, 1fr); } }
@@ -52,12 +58,12 @@ class HealthView:
             empty="<b>No stream has been heard of</b>Capture tells of them once a second; start it with <code>spreadwatch up</code>.",
         )  # fmt: skip
         self._gaps = LiveTable(
-            columns=[{"title": "Symbol"}, {"title": "State"}, {"title": "Missing", "align": "right"}, {"title": "From (UTC)"},
-                     {"title": "Ids", "hide": "m"}, {"title": "Resolved", "hide": "s"}],
+            columns=[{"title": "Symbol"}, {"title": "State"}, {"title": "Missing", "align": "right"},
+                     {"title": f"From ({desk.clock.city})"}, {"title": "Ids", "hide": "m"}, {"title": "Resolved", "hide": "s"}],
             label="Gap ledger", empty="<b>No gaps</b>Every trade id so far is there.",
         )  # fmt: skip
         self._runs = LiveTable(
-            columns=[{"title": "Flow"}, {"title": "State"}, {"title": "Started (UTC)"}, {"title": "Took", "align": "right"},
+            columns=[{"title": "Flow"}, {"title": "State"}, {"title": f"Started ({desk.clock.city})"}, {"title": "Took", "align": "right"},
                      {"title": "Run", "hide": "s"}],
             label="Flow runs", empty="Asking Prefect…",
         )  # fmt: skip
@@ -66,15 +72,20 @@ class HealthView:
             empty="<b>Nothing landed yet</b>Lines are counted here by source and name.",
         )  # fmt: skip
         self._rows = LiveTable(columns=[{"title": "Table"}, {"title": "Rows", "align": "right"}], label="Rows")
-        self._upkeep = UpkeepPart(self._context.prefect_url)
+        self._versions = html(css=_VERSIONS_CSS)
+        small: dict[str, Any] = {"variant": "outlined", "size": "small", "height": 30, "width": 130}
+        self._repair = RunCard(desk, label="Repair now", order=lambda: Start("repair_gaps/manual", {}), **small)
+        self._upkeep = UpkeepPart(desk)
         self._panel = self._layout()
         self._draw_tiles()
 
     def _layout(self) -> Viewable:
         link = f'<a href="{escape(self._context.prefect_url)}" target="_blank" rel="noopener">Open the Prefect UI ↗</a>'
-        left = stack(card(title("Streams"), self._streams), card(title("Gap ledger"), self._gaps))
+        gaps = card(headed(title("Gap ledger", "a repair asks the exchange for what is missing"), self._repair.button), self._gaps)
+        left = stack(card(title("Streams"), self._streams), self._repair.panel, gaps)
         right = stack(
-            card(title("Flow runs", link), self._runs), card(title("Landed lines"), self._landed), card(title("Tables"), self._rows)
+            card(title("Flow runs", link), self._runs), card(title("Landed lines"), self._landed),
+            card(title("Tables"), self._rows), card(title("Versions"), self._versions),
         )  # fmt: skip
         split = grid(left, right, css=_SPLIT_CSS, name="sw-health")
         return stack(card(self._tiles), split, self._upkeep.panel)
@@ -87,9 +98,12 @@ class HealthView:
 
     def shown(self) -> None:
         """Look at the platform."""
-        runs = FlowRunsTopic(f"{self._context.prefect_url}/api", self._context.prefect_auth)
+        runs = FlowRunsTopic(self._context.prefect)
         health = HealthTopic(self._context.profile, self._context.settings)
-        self._desk.session.want(self._show, [health, UpkeepTopic(self._made), runs, STATUS])
+        versions = VersionsTopic(self._context.prefect)
+        self._desk.session.want(self._show, [health, UpkeepTopic(self._made), runs, versions, STATUS])
+        self._repair.shown()
+        self._upkeep.shown()
 
     @property
     def _made(self) -> tuple[str, ...]:
@@ -99,9 +113,14 @@ class HealthView:
     def hidden(self) -> None:
         """Look at nothing."""
         self._desk.session.want(self._show, [])
+        self._repair.hidden()
+        self._upkeep.hidden()
 
     def restyle(self, colours: Palette) -> None:
         """Nothing here is drawn on a canvas."""
+
+    def follow(self, universe: Universe) -> None:
+        """Whatever is there is shown."""
 
     def opened(self, query: dict[str, str]) -> None:
         """Nothing to choose."""
@@ -122,11 +141,15 @@ class HealthView:
             self._upkeep.draw(value)
         elif isinstance(value, FlowRuns):
             self._draw_runs(value)
+        elif isinstance(value, Versions):
+            listed = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in value.rows)
+            self._versions.object = f'<dl class="versions">{listed}</dl>'
         self._draw_tiles()
 
     def _draw_tiles(self) -> None:
         word, _, _ = BADGES[self._context.profile.kind.value]
         clock = self._status.clock if self._status else None
+        local = self._desk.clock.local(clock.journal_time) if clock else None
         health = self._health
         behind = sum(health.backlog.values()) if health and health.backlog else None
         open_gaps = int(health.gaps.filter(state="open").height) if health else None
@@ -135,8 +158,8 @@ class HealthView:
         whose = f"{word} {escape(self._context.profile.name)}, Spreadwatch {__version__}"
         streams = f"{silent} not open" if silent else "every stream open"
         tiles = (
-            _tile("Journal time", f"{clock.journal_time:%H:%M:%S}", f"{clock.journal_time:%Y-%m-%d} UTC, {whose}")
-            if clock
+            _tile("Journal time", f"{local:%H:%M:%S}", f"{local:%Y-%m-%d} {escape(self._desk.clock.city)}, {whose}")
+            if local
             else _tile("Journal time", NONE, whose),
             _tile(
                 "Backlog",
@@ -154,7 +177,7 @@ class HealthView:
             self._tiles.object = text
 
     def _draw_health(self, health: Health) -> None:
-        now = health.time
+        now, clock = health.time, self._desk.clock
         streams = sorted(
             health.streams.iter_rows(named=True), key=lambda row: (row["state"] == "open", not _is_connection(row["stream"]), row["stream"])
         )
@@ -163,7 +186,7 @@ class HealthView:
                 "id": row["stream"],
                 "cells": [
                     {"t": _stream_name(row["stream"]), "c": "strong"},
-                    {"t": row["state"], "chip": _STREAMS.get(row["state"], "faint"), "title": _silence(row)},
+                    {"t": row["state"], "chip": _STREAMS.get(row["state"], "faint"), "title": _silence(row, clock)},
                     number(row["rate"], 1),
                     NONE if _is_connection(row["stream"]) else count(row["messages"]),
                     {"t": number(row["wire_p50_ms"], 0), "title": _lags(row)},
@@ -181,9 +204,9 @@ class HealthView:
                     {"t": row["symbol"], "c": "strong"},
                     {"t": _gap_state(row), "chip": _GAPS.get(row["state"], "faint"), "title": row["detail"] or ""},
                     count(row["missing"]) if row["missing"] else f"silent {age((row['to_time'] - row['from_time']).total_seconds())}",
-                    {"t": short_time(row["from_time"], now), "title": time_text(row["from_time"])},
+                    {"t": clock.short(row["from_time"], now), "title": clock.text(row["from_time"])},
                     {"t": _ids(row), "c": "faint"},
-                    {"t": short_time(row["resolved_at"], now), "c": "faint"},
+                    {"t": clock.short(row["resolved_at"], now), "c": "faint"},
                 ],
             }
             for row in health.gaps.iter_rows(named=True)
@@ -213,14 +236,15 @@ class HealthView:
         self._runs.rows = [self._run_row(run) for run in runs.runs]
 
     def _run_row(self, run: FlowRun) -> dict[str, Any]:
+        clock, place = self._desk.clock, f"{self._context.prefect_url}/runs/flow-run/{run.run_id}"
         return {
             "id": run.run_id,
             "cells": [
-                {"t": run.flow, "c": "strong"},
-                {"t": run.state, "chip": _RUNS.get(run.state_type, "faint"), "title": run.message},
-                {"t": short_time(run.start or run.expected, self._health.time if self._health else None), "title": time_text(run.start)},
+                {"t": run.flow, "href": place, "target": "_blank", "title": f"{run.flow}: {run.name} in the Prefect UI"},
+                {"t": run.state, "chip": COLOURS.get(run.state_type, "faint"), "title": run.message},
+                {"t": clock.short(run.start or run.expected, datetime.now(UTC)), "title": clock.text(run.start)},
                 {"t": NONE if run.duration_s is None else f"{run.duration_s:.1f} s"},
-                {"t": run.name, "href": f"{self._context.prefect_url}/runs/flow-run/{run.run_id}", "target": "_blank"},
+                {"t": run.name, "c": "faint"},
             ],
         }
 
@@ -241,8 +265,8 @@ def _last_heard(row: dict[str, Any], now: datetime) -> str:
     return f"since {passed}" if _is_connection(row["stream"]) else f"{passed} ago"
 
 
-def _silence(row: dict[str, Any]) -> str:
-    return f"silent since {time_text(row['silent_since'])} UTC" if row["silent_since"] else ""
+def _silence(row: dict[str, Any], clock: Clock) -> str:
+    return f"silent since {clock.text(row['silent_since'])} {clock.name}" if row["silent_since"] else ""
 
 
 def _visible(row: dict[str, Any]) -> str:

@@ -2,46 +2,31 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
-import numpy as np
 import panel as pn
-import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from dashboards.assets import asset
-from dashboards.charts.candles import CandleChart
-from dashboards.charts.moment import moment_text, parse_moment
-from dashboards.format import NONE, age, compact, count, number, percent, price, time_text
-from dashboards.hub import Topic
+from dashboards.format import compact, count, number, percent, price
+from dashboards.hub import STATUS, Status, Topic
 from dashboards.parts.choice import Segments
 from dashboards.parts.html import card, grid, html, title
-from dashboards.parts.table import LiveTable
-from dashboards.tables.bars import Bars, BarsTopic, Span, SpanTopic
+from dashboards.parts.strip import Strip
+from dashboards.tables.availability import Availability, AvailabilityTopic
+from dashboards.tables.bars import Bars, ms_of
+from dashboards.tables.glance import Glance, GlanceTopic
 from dashboards.tables.market import Market, MarketTopic, Symbol
 from dashboards.theme import Palette
+from dashboards.views.candle_part import CandlePart
+from dashboards.views.market_part import MarketPart, side_of
 from dashboards.views.view import Desk
-from pipeline.model.timeframe import Timeframe
-
-_COLUMNS = [
-    {"title": "Symbol", "sortable": True},
-    {"title": "24 h"},
-    {"title": "Last", "align": "right", "flash": True},
-    {"title": "Change", "align": "right", "sortable": True},
-    {"title": "Spread", "align": "right", "sortable": True, "hide": "s"},
-    {"title": "Age", "align": "right", "hide": "s"},
-]
-_STALE_S = 30.0
-_CELLS = 120
+from pipeline.model.universe import Universe
 
 _HEAD_CSS = asset("overview.css")
 
 _STRIP_CSS = asset("availability.css")
-
-
-_SIDE = {"max-height": "max(420px, calc(100vh - 150px))", "overflow-y": "auto", "scrollbar-width": "thin"}
-_PLACE_CSS = ":host { height: clamp(360px, calc(100vh - 312px), 760px) !important; flex: none !important; }"
+_LAYOUT_CSS = asset("overview_layout.css")
 
 
 class Overview:
@@ -50,163 +35,160 @@ class Overview:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._context = desk.context
-        universe = self._context.universe
-        self._symbols = universe.symbols
+        self._symbols = self._context.universe.known
         self._timeframes = {timeframe.name: timeframe for timeframe in self._context.timeframes}
-        self._symbol = self._symbols[0]
-        self._timeframe = self._timeframes.get("1m") or next(iter(self._timeframes.values()))
         self._market: Market | None = None
-        self._bars: Bars | None = None
-        self._at: datetime | None = None
-        self._chart = CandleChart(desk.colours)
+        self._known: Availability | None = None
+        self._looking = self._silent = False
+        timeframe = self._timeframes.get("1m") or next(iter(self._timeframes.values()))
+        self._candles = CandlePart(desk, self._symbols[0], timeframe, changed=self.shown, moved=self._moved)
         self._head = html(css=_HEAD_CSS)
-        self._strip = html(css=_STRIP_CSS)
-        self._span: Span | None = None
-        self._table = LiveTable(
-            columns=_COLUMNS, clickable=True, label="Symbols", on_action=self._acted, styles=_SIDE,
-            empty="<b>No symbols</b>Add one with <code>spreadwatch universe add SYMBOL</code>.",
-        )  # fmt: skip
-        self._choice = Segments(options=list(self._timeframes), value=self._timeframe.name, label="Timeframe", on_pick=self._pick_timeframe)
-        live = pmui.Button(name="Live", icon="last_page", variant="text", size="small", description="Follow the newest bar again", margin=0)
-        live.js_on_click(args={"x": self._chart.range, "y": self._chart.y_range}, code=self._chart.follow_code)
-        live.on_click(lambda _event: self._leave())
-        self._panel = self._layout(live)
+        self._strip = Strip(desk.clock, desk.colours, on_go=self._candles.look_at)
+        self._words = html(css=_STRIP_CSS)
+        self._list = MarketPart(chosen=self._pick_symbol, pair_chosen=lambda pair: desk.go("pair", {"pair": pair}), moved=self._moved)
+        self._choice = Segments(options=list(self._timeframes), value=timeframe.name, label="Timeframe", on_pick=self._pick_timeframe)
+        self._panel = self._layout()
         self.opened(desk.query)
 
-    def _layout(self, live: Viewable) -> Viewable:
-        tools = pn.Row(self._choice, pn.HSpacer(), live, sizing_mode="stretch_width", margin=(0, 10, 4, 5), height=34)
-        figure = pn.pane.Bokeh(self._chart.model, sizing_mode="stretch_both", margin=0)
-        place = pn.Column(figure, sizing_mode="stretch_width", margin=0, stylesheets=[_PLACE_CSS])
-        chart = card(
-            self._head, tools, place, self._strip, css_classes=["sw-main"],
+    def _layout(self) -> Viewable:
+        ranges, live = self._candles.controls
+        tools = pn.Row(
+            self._choice, html('<i class="rule"></i>', css=_HEAD_CSS, width=13, sizing_mode=None), ranges, pn.HSpacer(), live,
+            sizing_mode="stretch_width", margin=(0, 10, 4, 5), stylesheets=[":host { flex-wrap: wrap; row-gap: 2px; min-height: 34px; }"],
         )  # fmt: skip
-        market = card(title("Market", "spread in basis points"), self._table, css_classes=["sw-side"])
-        return grid(chart, market, css=SPLIT_CSS, name="sw-split")
+        chart = card(self._head, tools, self._candles.figure, self._strip, self._words, css_classes=["sw-chart"])
+        tiles, pairs, table = self._list.parts
+        tiles.css_classes, pairs.css_classes = ["sw-tiles"], ["sw-pairs"]
+        pairs.visible = bool(self._context.universe.pairs)
+        note = "spreads in basis points, Amihud in basis points a million of turnover"
+        market = card(title("Market", note), table, css_classes=["sw-market"])
+        return grid(tiles, pairs, chart, market, css=_LAYOUT_CSS, name="sw-overview")
 
     # ------------------------------------------------------------------------------------------------ the tab
 
     def panel(self) -> Viewable:
         """The contents."""
+        self._list.renew()
         return self._panel
 
     def shown(self) -> None:
-        """Look at the market and at the chosen symbol."""
+        """Look at the market, at the pairs and at the chosen symbol."""
+        self._looking = True
         shortest = next((t for t in self._context.timeframes if t.seconds >= 60), self._context.timeframes[-1])
-        topics: list[Topic] = [
-            MarketTopic(self._symbols, shortest),
-            BarsTopic(self._symbol, self._timeframe, self._at),
-            SpanTopic(self._symbol, self._timeframe),
-        ]
-        self._desk.session.want(self._show, topics)
+        symbol, timeframe = self._candles.symbol, self._candles.timeframe
+        chosen, pairs = self._context.settings, tuple(spec.pair for spec in self._context.universe.pairs)
+        self._desk.session.want(
+            self._show,
+            [
+                STATUS,
+                MarketTopic(self._symbols, shortest),
+                *self._candles.topics,
+                AvailabilityTopic(symbol, timeframe),
+                GlanceTopic(pairs, shortest, chosen.zscore_window, chosen.correlation_window, chosen.max_fill),
+            ],
+        )
 
     def hidden(self) -> None:
         """Look at nothing."""
+        self._looking = False
         self._desk.session.want(self._show, [])
 
     def restyle(self, colours: Palette) -> None:
-        """Only the canvas needs to be told."""
-        self._chart.restyle(colours)
+        """Only what is drawn on a canvas needs to be told."""
+        self._candles.restyle(colours)
+        self._strip.restyle(colours)
+
+    def follow(self, universe: Universe) -> None:
+        """List what there is now; another symbol is chosen when the chosen one has gone."""
+        self._symbols = universe.known or self._symbols
+        self._list.parts[1].visible = bool(universe.pairs)
+        if self._candles.symbol not in self._symbols:
+            self._candles.choose(self._symbols[0], self._candles.timeframe)
+            self._chosen()
 
     def opened(self, query: dict[str, str]) -> None:
-        """``symbol`` and ``timeframe``, and ``at``, a moment to look at."""
-        self._at = parse_moment(query.get("at"))
-        self._symbol = query["symbol"] if query.get("symbol") in self._symbols else self._symbol
-        self._timeframe = self._timeframes.get(query.get("timeframe", ""), self._timeframe)
-        self._choice.value = self._timeframe.name
+        """``symbol`` and ``timeframe``, where the chart stands (``CandlePart.opened``), ``sort`` and ``filter`` of the table."""
+        symbol = query["symbol"] if query.get("symbol") in self._symbols else self._candles.symbol
+        timeframe = self._timeframes.get(query.get("timeframe", ""), self._candles.timeframe)
+        self._candles.opened(query, symbol, timeframe)
+        self._choice.value = timeframe.name
+        self._list.opened(query)
         self._chosen()
 
     def state(self) -> dict[str, str]:
         """What ``opened`` takes."""
-        return {"symbol": self._symbol, "timeframe": self._timeframe.name, "at": moment_text(self._at) if self._at else ""}
+        chosen = {"symbol": self._candles.symbol, "timeframe": self._candles.timeframe.name}
+        return {**chosen, **self._candles.state(), **self._list.state()}
 
     # ------------------------------------------------------------------------------------------------ choosing
 
-    def _acted(self, action: str, symbol: str) -> None:
-        if action == "open" and symbol in self._symbols and symbol != self._symbol:
-            self._symbol = symbol
+    def _pick_symbol(self, symbol: str) -> None:
+        if symbol in self._symbols and symbol != self._candles.symbol:
+            self._candles.choose(symbol, self._candles.timeframe)
             self._changed()
 
     def _pick_timeframe(self, name: str) -> None:
-        if name in self._timeframes and name != self._timeframe.name:
-            self._timeframe = self._timeframes[name]
-            self._changed()
-
-    def _leave(self) -> None:
-        """Back from a moment to what is now."""
-        if self._at is not None:
+        if name in self._timeframes and name != self._candles.timeframe.name:
+            self._candles.choose(self._candles.symbol, self._timeframes[name])
             self._changed()
 
     def _changed(self) -> None:
-        self._at = None
         self._chosen()
         self.shown()
         self._desk.remember(self.state())
 
+    def _moved(self) -> None:
+        """The chart shows another part of the history."""
+        seen = self._candles.seen
+        self._strip.seen = [seen.start_ms, seen.end_ms] if seen else []
+        if self._looking:
+            self._desk.remember(self.state())
+
     def _chosen(self) -> None:
-        self._table.selected = self._symbol
-        self._bars = self._span = None
-        self._chart.loading(self._symbol, self._timeframe)
-        self._chart.mark(self._at, self._timeframe)
+        self._list.select(self._candles.symbol)
+        self._strip.label = f"History of {self._candles.symbol} {self._candles.timeframe}: choose a place to look at"
         self._draw_head()
-        self._draw_strip()
+        self._draw_history()
 
     # ------------------------------------------------------------------------------------------------ showing
 
     def _show(self, _topic: Topic, value: Any) -> None:
         if isinstance(value, Market):
             self._market = value
-            self._table.rows = [_row(symbol, value) for symbol in value.symbols.values()]
+            self._list.show(value, silent=self._silent)
             self._draw_head()
-        elif isinstance(value, Bars) and (value.symbol, value.timeframe) == (self._symbol, self._timeframe):
-            fresh = self._bars is None or len(self._bars) != len(value)
-            self._bars = value
-            self._chart.show(value)
-            if fresh:
-                self._draw_strip()
-        elif isinstance(value, Span):
-            self._span = value
-            self._draw_strip()
+        elif isinstance(value, Status):
+            before, self._silent = self._silent, value.state in ("down", "quiet")
+            if self._market is not None and before != self._silent:
+                self._list.show(self._market, silent=self._silent)
+        elif isinstance(value, Glance):
+            self._list.show_pairs(value, self._context.settings.adf_significance)
+        elif isinstance(value, Bars):
+            self._candles.take(value)
+        elif isinstance(value, Availability) and (value.symbol, value.timeframe) == (self._candles.symbol, self._candles.timeframe):
+            ends = value.ends
+            self._known = value
+            self._candles.reach((ms_of(ends[0]), ms_of(ends[1])) if ends else None)
+            self._draw_history()
+
+    def _draw_history(self) -> None:
+        known = self._known
+        if known is not None and (known.symbol, known.timeframe) != (self._candles.symbol, self._candles.timeframe):
+            known = None
+        seen = self._candles.seen
+        self._strip.seen = [seen.start_ms, seen.end_ms] if seen else []
+        self._strip.tell(known)
+        self._words.object = history_words(known, self._desk)
 
     def _draw_head(self) -> None:
-        symbol = self._market.symbols.get(self._symbol) if self._market else None
-        self._head.object = _head(self._symbol, symbol)
-
-    def _draw_strip(self) -> None:
-        self._strip.object = _strip(self._timeframe, self._bars, self._span)
-
-
-SPLIT_CSS = """
-:host(.sw-split) { display: grid !important; grid-template-columns: minmax(0, 1fr) 440px; gap: 12px; align-items: start; }
-@media (max-width: 1100px) { :host(.sw-split) { grid-template-columns: minmax(0, 1fr); } }
-"""
-
-
-def _row(symbol: Symbol, market: Market) -> dict[str, Any]:
-    old = symbol.age_s(market.time)
-    change = symbol.change
-    side = "" if change is None else "up" if change >= 0 else "down"
-    bps = symbol.spread_bps
-    spread = {"t": NONE, "title": "No quotes: switch on the setting quotes, or wait for the first one"} if bps is None else {
-        "t": f"{bps:.2f}", "s": bps, "sub": "bps", "title": f"{price(symbol.bid, symbol.decimals)} / {price(symbol.ask, symbol.decimals)}",
-    }  # fmt: skip
-    spread.pop("sub", None)
-    return {
-        "id": symbol.name,
-        "cells": [
-            {"t": symbol.name, "c": "strong", "s": symbol.name},
-            {"spark": list(symbol.spark)} if len(symbol.spark) > 1 else "",
-            {"t": price(symbol.price, symbol.decimals), "s": symbol.price, "c": "strong"},
-            {"t": percent(change), "s": change, "c": side},
-            spread,
-            {"t": age(old), "c": "warn" if old is not None and old > _STALE_S else "faint"},
-        ],
-    }
+        symbol = self._market.symbols.get(self._candles.symbol) if self._market else None
+        self._head.object = _head(self._candles.symbol, symbol)
 
 
 def _head(name: str, symbol: Symbol | None) -> str:
     if symbol is None or symbol.price is None:
         return f'<div class="head"><span class="name">{name}</span><span class="facts">waiting for the first price</span></div>'
-    side = "" if symbol.change is None else "up" if symbol.change >= 0 else "down"
+    side = side_of(symbol.change)
     hours = symbol.span_s / 3600
     over = "24 h" if hours > 23 else f"{hours:.0f} h" if hours >= 2 else f"{symbol.span_s / 60:.0f} min"
     facts = [f"{over} high <b>{price(symbol.high, symbol.decimals)}</b>", f"low <b>{price(symbol.low, symbol.decimals)}</b>"]
@@ -221,42 +203,28 @@ def _head(name: str, symbol: Symbol | None) -> str:
     )
 
 
-def _strip(timeframe: Timeframe, bars: Bars | None, span: Span | None) -> str:
-    cells = "".join(f'<i class="{name}"></i>' for name in _cells(timeframe, bars))
-    if span is None:
+def history_words(known: Availability | None, desk: Desk) -> str:
+    """What the strip shows, in words: the strip's text alternative, and its key."""
+    if known is None:
         words = "<span>Looking at what there is…</span>"
-    elif not span.bars:
+    elif known.ends is None:
         words = "<span>No bars yet: they come with the first trades, or from a backfill.</span>"
     else:
-        expected = span.expected(timeframe)
-        first, last = (time_text(time, seconds=timeframe.seconds < 60) for time in (span.first, span.last))
-        gaps = f'<b class="warn">{span.open_gaps} open</b> of {span.gaps}' if span.open_gaps else f"<b>{span.gaps or 'none'}</b>"
-        share = span.bars / expected if expected else 0.0
-        words = "".join(
-            f"<span>{part}</span>"
-            for part in (
-                f"<b>{first}</b> to <b>{last}</b> UTC",
-                f"<b>{count(span.bars)}</b> bars ({share * 100:.4g}% of the intervals)",
-                f"<b>{count(span.complete)}</b> complete",
-                f"gaps {gaps}",
-            )
+        first, last = (desk.clock.text(time, seconds=known.timeframe.seconds < 60) for time in known.ends)
+        whole = sum(day.complete for day in known.days)
+        gaps = (
+            f'<b class="warn">{known.open_gaps} open</b> of {len(known.gaps)}' if known.open_gaps else f"<b>{len(known.gaps) or 'none'}</b>"
         )
+        facts = [
+            f"<b>{first}</b> to <b>{last}</b> {desk.clock.name}",
+            f"<b>{count(known.bars)}</b> bars, <b>{known.coverage * 100:.4g}%</b> of the intervals",
+            f"gaps {gaps}",
+        ]
+        if known.days:
+            facts.append(f"days complete <b>{whole}</b> of {len(known.days)}")
+        words = "".join(f"<span>{fact}</span>" for fact in facts)
     keys = (
-        '<span class="key" style="--k:var(--sw-accent)">own trades</span>'
-        '<span class="key" style="--k:color-mix(in srgb, var(--sw-accent) 45%, var(--sw-grid))">exchange bars</span>'
-        '<span class="key" style="--k:var(--sw-warn)">moving</span>'
+        '<span class="key own">own trades</span><span class="key exchange">exchange bars</span>'
+        '<span class="key moving">incomplete</span><span class="key none">none</span><span class="key gap">gap</span>'
     )
-    strip = f'<div class="cells" role="img" aria-label="Data availability">{cells}</div>'
-    return f'<div class="strip">{strip}<div class="row">{words}{keys}</div></div>'
-
-
-def _cells(timeframe: Timeframe, bars: Bars | None) -> list[str]:
-    """For each part of the loaded range the worst that is in it: missing, moving, exchange bars, own trades."""
-    if bars is None or not len(bars):
-        return ["cx"] * _CELLS
-    slots = ((bars.ts - bars.ts[0]) // timeframe.ms).astype(int)
-    total = int(slots[-1]) + 1
-    seen = np.full(total, -1)
-    seen[slots] = bars.kind
-    names = {-1: "cx", 0: "c0", 1: "c1", 2: "c2"}
-    return [names[int(part.max() if timeframe.seconds == 1 else part.min())] for part in np.array_split(seen, min(_CELLS, total))]
+    return f'<div class="words"><div class="row">{words}</div><div class="row keys" aria-hidden="true">{keys}</div></div>'

@@ -12,6 +12,7 @@ import panel_material_ui as pmui
 from panel.viewable import Viewable
 
 from dashboards.assets import asset
+from dashboards.clock import Clock
 from dashboards.format import escape
 from dashboards.parts.fields import FIELD
 from dashboards.parts.html import card, grid, html
@@ -31,6 +32,7 @@ from pipeline.alerts import (
 )
 from pipeline.errors import SpreadwatchError
 from pipeline.model.flow import FLOWS
+from pipeline.model.universe import Universe
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _EVERY = "every one"
@@ -57,16 +59,24 @@ class RuleForm:
 
     Args:
         context: what the process has.
+        clock: how times are told and typed.
+        operator: whether the user may make rules; others may only try them.
         submit: called with a rule that makes sense, and whether it replaces one.
         test: called with a rule that is to be tried on the past.
     """
 
-    def __init__(self, context: Context, *, submit: Callable[[Rule, bool], None], test: Callable[[Rule], None]) -> None:
+    def __init__(
+        self, context: Context, clock: Clock, *, operator: bool, submit: Callable[[Rule, bool], None], test: Callable[[Rule], None]
+    ) -> None:
         self._context = context
+        self._clock = clock
+        self._operator = operator
+        self._may = "" if operator else " You may try it; creating it takes an operator."
         self._submit = submit
         self._test = test
         self._editing: Rule | None = None
         self._filling = False
+        self._suggested: dict[str, str] = {}
         universe = context.universe
         self._symbols, self._pairs = universe.symbols, tuple(spec.pair for spec in universe.pairs)
         self._timeframes = {timeframe.name: timeframe for timeframe in context.timeframes}
@@ -96,7 +106,7 @@ class RuleForm:
         wide: dict[str, Any] = {**FIELD, "css_classes": ["wide"]}
         self._look = pmui.Select(label="Look", options=_LOOKS, value=Evaluate.EVERY_UPDATE.value, **FIELD)
         self._keep = pmui.TextInput(label="Keep firing for (seconds)", value="0", **FIELD)
-        self._expires = pmui.TextInput(label="Expires (UTC)", placeholder="2026-12-24 18:00", value="", **FIELD)
+        self._expires = pmui.TextInput(label=f"Expires ({self._clock.city})", placeholder="2026-12-24 18:00", value="", **FIELD)
         self._hours = pmui.TextInput(label="Tell me during", placeholder="mon-fri 08:00-17:30 UTC", value="", **FIELD)
         self._channels = pmui.MultiChoice(
             label="Tell (empty: every channel)", options=list(self._context.channels or ()), value=[], margin=0,
@@ -153,12 +163,23 @@ class RuleForm:
         self._editing = None
         self._name_buttons()
 
+    def follow(self, universe: Universe) -> None:
+        """Offer what there is now."""
+        self._symbols, self._pairs = universe.symbols, tuple(spec.pair for spec in universe.pairs)
+        self._metric_picked()
+
     def suggest(self, query: dict[str, str]) -> None:
         """``metric`` and ``target`` of a rule to make, from an address."""
         if query.get("metric") in set(Metric):
             self._metric.value = query["metric"]
         if query.get("target") in self._target.options:
             self._target.value = query["target"]
+        self._suggested = {name: query[name] for name in ("metric", "target") if query.get(name)}
+
+    def suggestion(self) -> dict[str, str]:
+        """What was suggested, as long as it is what the form says."""
+        says = {"metric": self._metric.value, "target": self._target.value}
+        return self._suggested if self._suggested.items() <= says.items() else {}
 
     def _clear(self) -> None:
         """A rule that most begin with."""
@@ -188,7 +209,7 @@ class RuleForm:
         _put(self._labels, ", ".join(f"{name}={text}" for name, text in rule.labels))
         _put(self._hours, str(rule.active_hours or ""))
         expires = rule.expires_at_us
-        _put(self._expires, "" if expires is None else f"{_EPOCH + timedelta(microseconds=expires):%Y-%m-%d %H:%M:%S}")
+        _put(self._expires, "" if expires is None else self._clock.text(_EPOCH + timedelta(microseconds=expires)))
         self._condition.value = rule.condition.value
         if rule.timeframe is not None and rule.timeframe.name in self._timeframes:
             self._frame.value = rule.timeframe.name
@@ -267,6 +288,7 @@ class RuleForm:
         look = Evaluate(self._look.value)
         timed = facts.timed or look is Evaluate.BAR_CLOSE
         hours, name = _typed(self._hours), _typed(self._name)
+        expires = self._clock.typed(_typed(self._expires), "the expiry")
         rule = Rule(
             rule_id=before.rule_id if before else _rule_id(name or f"{self._target.value} {metric}"),
             name="?",
@@ -286,7 +308,7 @@ class RuleForm:
             channels=tuple(self._channels.value),
             labels=_labels(_typed(self._labels)),
             note=_typed(self._note),
-            expires_at_us=_time_us(_typed(self._expires)),
+            expires_at_us=None if expires is None else (expires - _EPOCH) // timedelta(microseconds=1),
             active_hours=ActiveHours.parse(hours) if hours else None,
         )
         named = Rule.from_row({**rule.as_row(), "name": name or rule.text[:100]})
@@ -308,8 +330,8 @@ class RuleForm:
             self._say.object = f'<div class="say down" role="status">{escape(_sentence(str(error)))}</div>'
             self._create.disabled = self._try.disabled = True
             return None
-        self._say.object = f'<div class="say" role="status">Fires when <span class="strong">{escape(rule.text)}</span>.</div>'
-        self._create.disabled = self._try.disabled = False
+        self._say.object = f'<div class="say" role="status">Fires when <span class="strong">{escape(rule.text)}</span>.{self._may}</div>'
+        self._create.disabled, self._try.disabled = not self._operator, False
         return rule
 
     def _create_clicked(self, _event: Any) -> None:
@@ -378,17 +400,6 @@ def _labels(text: str) -> tuple[tuple[str, str], ...]:
             raise ValueError(msg)
         found[name.strip()] = value.strip()
     return tuple(sorted(found.items()))
-
-
-def _time_us(text: str) -> int | None:
-    if not text:
-        return None
-    try:
-        time = datetime.fromisoformat(text)
-    except ValueError:
-        msg = f"the expiry {text!r} is not understood; write such as 2026-12-24 18:00"
-        raise ValueError(msg) from None
-    return ((time if time.tzinfo else time.replace(tzinfo=UTC)) - _EPOCH) // timedelta(microseconds=1)
 
 
 def _sentence(text: str) -> str:

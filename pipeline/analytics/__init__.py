@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from pipeline.analytics.adf import Adf, adf
 from pipeline.analytics.align import Aligned, align
+from pipeline.analytics.clusters import cluster_order
 from pipeline.analytics.correlation import level_correlation, log_returns, return_correlation, rolling_correlation
 from pipeline.analytics.crossings import Crossings, crossings
+from pipeline.analytics.distribution import Distribution, distribution
 from pipeline.analytics.engle_granger import EngleGranger, engle_granger
 from pipeline.analytics.engle_granger_both import EngleGrangerBoth, engle_granger_both
+from pipeline.analytics.evidence import Evidence, evidence
 from pipeline.analytics.ew import Ew, ew_moments
 from pipeline.analytics.fdr import benjamini_hochberg
 from pipeline.analytics.fit import PairFit, fit_model
@@ -28,6 +31,7 @@ from pipeline.analytics.hedge import (
 from pipeline.analytics.hurst import Hurst, hurst
 from pipeline.analytics.johansen import Johansen, johansen
 from pipeline.analytics.kalman import KalmanHedge, kalman_hedge_ratio
+from pipeline.analytics.kalman_fit import KalmanFit, fit_kalman
 from pipeline.analytics.kernels import warm
 from pipeline.analytics.kpss import Kpss, PValueIs, UpperCriticalValues, kpss
 from pipeline.analytics.line_errors import LineErrors
@@ -59,6 +63,7 @@ from pipeline.analytics.screen import PairOutcome, Screen, screen_pairs
 from pipeline.analytics.signals import Signals, signal_series
 from pipeline.analytics.spread import spread
 from pipeline.analytics.stability import BetaStability, CusumCriticalValues, beta_stability
+from pipeline.analytics.thresholds import ThresholdMarks, threshold_marks
 from pipeline.analytics.variance_ratio import NormalCriticalValues, VarianceRatio, variance_ratio
 from pipeline.analytics.verdict import Outcome, Verdict, verdict
 from pipeline.analytics.zscore import rolling_zscore, zscore_bound
@@ -70,13 +75,16 @@ __all__ = [
     "CriticalValues",
     "Crossings",
     "CusumCriticalValues",
+    "Distribution",
     "EngleGranger",
     "EngleGrangerBoth",
+    "Evidence",
     "Ew",
     "HalfLife",
     "HedgeRatio",
     "Hurst",
     "Johansen",
+    "KalmanFit",
     "KalmanHedge",
     "Kpss",
     "LineErrors",
@@ -98,6 +106,7 @@ __all__ = [
     "Screen",
     "Signals",
     "Snapshot",
+    "ThresholdMarks",
     "UpperCriticalValues",
     "VarianceRatio",
     "Verdict",
@@ -106,11 +115,15 @@ __all__ = [
     "amihud",
     "benjamini_hochberg",
     "beta_stability",
+    "cluster_order",
     "corwin_schultz",
     "crossings",
+    "distribution",
     "engle_granger",
     "engle_granger_both",
+    "evidence",
     "ew_moments",
+    "fit_kalman",
     "fit_model",
     "half_life",
     "hedge_methods",
@@ -142,6 +155,7 @@ __all__ = [
     "signal_series",
     "spread",
     "taker_imbalance",
+    "threshold_marks",
     "variance_ratio",
     "verdict",
     "volume_percentile",

@@ -100,12 +100,12 @@ def fit_model(y: ArrayLike, x: ArrayLike, *, method: str = "ols", scale: str = "
     hedge = hedge_ratio(ys, xs, method=method)
     values = ys - hedge.beta * xs
     notes: list[str] = []
-    unit_root = _or_note("ADF", notes, lambda: adf(values))
-    cointegration = _or_note("Engle-Granger", notes, lambda: engle_granger(ys, xs))
-    reversion = _or_note("half-life", notes, lambda: half_life(values))
+    unit_root = or_note("ADF", notes, lambda: adf(values))
+    cointegration = or_note("Engle-Granger", notes, lambda: engle_granger(ys, xs))
+    reversion = or_note("half-life", notes, lambda: half_life(values))
     if reversion is None and not any(note.startswith("half-life") for note in notes):
         notes.append("half-life: none, because the spread does not revert (phi is not between 0 and 1)")
-    exponent = _or_note("Hurst", notes, lambda: hurst(values))
+    exponent = or_note("Hurst", notes, lambda: hurst(values))
     eg_p = cointegration.p_value if cointegration else None
     adf_p = unit_root.p_value if unit_root else None
     return PairFit(
@@ -134,7 +134,7 @@ def fit_model(y: ArrayLike, x: ArrayLike, *, method: str = "ols", scale: str = "
     )
 
 
-def _or_note(name: str, notes: list[str], compute: Callable[[], T]) -> T | None:
+def or_note(name: str, notes: list[str], compute: Callable[[], T]) -> T | None:
     """The statistic, or None with a note that says why it is not defined."""
     try:
         return compute()

@@ -10,7 +10,16 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pipeline.analytics.arrays import FloatArray, finite_legs, require_varying, require_window
+from pipeline.analytics.arrays import (
+    BoolArray,
+    FloatArray,
+    as_series,
+    finite_legs,
+    finite_series,
+    require_varying,
+    require_window,
+    same_length,
+)
 from pipeline.analytics.huber import fit_huber
 from pipeline.analytics.line_errors import UNKNOWN, ErrorsOf, huber_errors, ols_errors, theil_sen_errors, tls_errors
 from pipeline.analytics.min_half_life import fit_min_half_life
@@ -169,25 +178,54 @@ def rolling_hedge_ratio(
 
     Returns:
         Arrays as long as the legs: NaN until the first full window, and where a leg is constant in its window or
-        the method has no answer. A bar that is NaN makes the windows that hold it NaN.
+        the method has no answer. A bar that is NaN in a leg (missing, or masked for want of liquidity) makes the windows
+        that hold it NaN and leaves no trace in the others.
 
     Raises:
         TooShort: when the window is shorter than 3 bars. Legs shorter than the window give all NaN.
         AnalyticsError: when the legs differ in length.
-        NotFinite: on NaN or infinity.
+        NotFinite: on infinity.
         UsageError: when the method is unknown.
     """
     _method(method)  # known, or an error before any work
     require_window(window, MINIMUM)
-    ys, xs = finite_legs(y, x, 0, varying=False) if np.size(y) else (np.empty(0), np.empty(0))
-    if (method == "ols" or (method == "tls" and not errors)) and ys.size >= window:
+    ys, xs, holes = _bridged(y, x)
+    beta, alpha, r_squared, beta_se, alpha_se = _rolled(ys, xs, window, method, intercept=intercept, errors=errors)
+    if holes.any():
+        held = np.cumsum(holes)
+        held[window:] = held[window:] - held[:-window]
+        for series in (beta, alpha, r_squared, beta_se, alpha_se):
+            series[held > 0] = np.nan
+    return RollingHedge(beta, alpha, r_squared, beta_se, alpha_se) if errors else RollingHedge(beta, alpha, r_squared)
+
+
+def _bridged(y: ArrayLike, x: ArrayLike) -> tuple[FloatArray, FloatArray, BoolArray]:
+    """Both legs with a neighbour's value where one is NaN, and where that was. The windows that hold such a bar are not kept."""
+    ys, xs = as_series("y", y), as_series("x", x)
+    same_length(ys, xs)
+    holes = np.isnan(ys) | np.isnan(xs)
+    there = np.flatnonzero(~holes)
+    if holes.any() and there.size:
+        before = np.maximum(np.searchsorted(there, np.arange(ys.size), side="right") - 1, 0)
+        ys, xs = ys[there[before]], xs[there[before]]
+    elif holes.any():
+        ys, xs = np.zeros(ys.size), np.zeros(ys.size)
+    return finite_series("y", ys, 0, varying=False), finite_series("x", xs, 0, varying=False), holes
+
+
+def _rolled(ys: FloatArray, xs: FloatArray, window: int, method: str, *, intercept: bool, errors: bool) -> FloatArray:
+    """``(5, n)``: beta, alpha, R squared and both standard errors (NaN unless they are asked for)."""
+    rolled = np.full((5, ys.size), np.nan)
+    if ys.size < window:
+        return rolled
+    if method == "ols" or (method == "tls" and not errors):
         from pipeline.analytics.kernels.line_errors import rolling_ols_errors  # noqa: PLC0415 - numba
         from pipeline.analytics.kernels.moments import rolling_lines  # noqa: PLC0415 - numba
 
-        beta, alpha, r_squared = rolling_lines(ys, xs, window, method == "tls", intercept)
-        known = rolling_ols_errors(ys, xs, window, beta, intercept) if errors else (None, None)
-        return RollingHedge(beta, alpha, r_squared, *known)
-    beta, alpha, r_squared, beta_se, alpha_se = np.full((5, ys.size), np.nan)
+        rolled[:3] = rolling_lines(ys, xs, window, method == "tls", intercept)
+        if errors:
+            rolled[3:] = rolling_ols_errors(ys, xs, window, rolled[0], intercept)
+        return rolled
     for stop in range(window, ys.size + 1):
         part = slice(stop - window, stop)
         try:
@@ -196,9 +234,8 @@ def rolling_hedge_ratio(
             fitted = _fitted(ys[part], xs[part], method, intercept=intercept, errors=errors)
         except AnalyticsError:  # undefined in this window: NaN, as documented
             continue
-        beta[stop - 1], alpha[stop - 1], r_squared[stop - 1] = fitted.beta, fitted.alpha, fitted.r_squared
-        beta_se[stop - 1], alpha_se[stop - 1] = fitted.beta_se, fitted.alpha_se
-    return RollingHedge(beta, alpha, r_squared, beta_se, alpha_se) if errors else RollingHedge(beta, alpha, r_squared)
+        rolled[:, stop - 1] = fitted.beta, fitted.alpha, fitted.r_squared, fitted.beta_se, fitted.alpha_se
+    return rolled
 
 
 def _method(name: str) -> HedgeMethod:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from pipeline.analytics.arrays import FloatArray, as_series, logarithms, same_length
@@ -24,13 +25,13 @@ def scaled(name: str, prices: ArrayLike, scale: str) -> FloatArray:
     raise UsageError(msg)
 
 
-def spread(y: ArrayLike, x: ArrayLike, beta: float | FloatArray, *, scale: str = "price") -> FloatArray:
+def spread(y: ArrayLike, x: ArrayLike, beta: float, *, scale: str = "price") -> FloatArray:
     """``y - beta * x`` on prices, or ``log y - beta * log x`` with ``scale="log"``.
 
     The intercept is not taken off: it is part of the model and reported with it; a z-score is the same with
-    and without. ``beta`` may be an array (a rolling or Kalman hedge ratio, known before each bar). Such a spread reverts by
-    construction: never run a unit-root test on it (:func:`pipeline.analytics.rolling_spread` gives it as a type that the
-    tests refuse; of a plain array they cannot know).
+    and without. ``beta`` is one number: the spread of a beta that changes from bar to bar reverts by construction, so it is
+    :func:`pipeline.analytics.rolling_spread`'s, a type that tests refuse, or the innovation of
+    :func:`pipeline.analytics.kalman_hedge_ratio`.
 
     Args:
         y: prices of the dependent leg, one for each bar.
@@ -44,8 +45,11 @@ def spread(y: ArrayLike, x: ArrayLike, beta: float | FloatArray, *, scale: str =
     Raises:
         AnalyticsError: when the legs differ in length.
         NotFinite: when a price is not above zero on the log scale.
-        UsageError: when the scale is unknown.
+        UsageError: when the scale is unknown, or beta is not one number.
     """
+    if np.ndim(beta):
+        msg = f"beta has {np.size(beta)} values; expected one number; use rolling_spread, or the innovation of kalman_hedge_ratio"
+        raise UsageError(msg)
     ys, xs = scaled("y", y, scale), scaled("x", x, scale)
     same_length(ys, xs)
     return ys - beta * xs

@@ -39,6 +39,7 @@ _COMMANDS = {
     "universe": "watch",
     "alert": "alert",
     "profile": "manage",
+    "user": "user",
     "maintain": "maintain",
     "status": "status",
     "doctor": "doctor",

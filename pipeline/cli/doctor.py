@@ -74,6 +74,7 @@ def examine(profile: Profile | None, chosen: Settings) -> Iterator[Finding]:
     yield from _ports(profile, kind, chosen)
     yield from _venue(kind, chosen)
     yield _channels(chosen)
+    yield _access(chosen)
     if chosen.redis_url is not None:
         yield _redis(chosen.redis_url.get_secret_value())
     if chosen.journal == "redis":
@@ -103,6 +104,25 @@ def _channels(chosen: Settings) -> Finding:
     except SettingsError as error:
         return Finding(Verdict.FAIL, "alerts", str(error))
     return Finding(Verdict.OK, "alerts", f"are sent to {names}" if names else "are sent nowhere: no channel is configured (docs/alerts.md)")
+
+
+def _access(chosen: Settings) -> Finding:
+    """Who can reach the dashboard, and who can log in."""
+    from pipeline.users import UserFile, login_required, require_users
+
+    try:
+        require_users(chosen)
+        count = len(UserFile(chosen.data_dir).users())
+    except SpreadwatchError as error:
+        return Finding(Verdict.FAIL, "Access", str(error))
+    people = f"{count} user{'' if count == 1 else 's'}"
+    if not login_required(chosen):
+        return Finding(Verdict.OK, "Access", f"the dashboard is for this machine only ({people}); it asks for no login")
+    plain = not chosen.tls_certificate and not any(origin.startswith("https:") for origin in chosen.dashboard_origins)
+    if plain and chosen.login == "auto":
+        text = f"the dashboard asks for a login ({people}), but passwords travel in the clear: set tls_certificate and tls_key, or a proxy"
+        return Finding(Verdict.WARN, "Access", f"{text} and dashboard_origins")
+    return Finding(Verdict.OK, "Access", f"the dashboard asks for a login ({people})")
 
 
 def _python() -> Finding:

@@ -18,6 +18,7 @@ from pipeline.settings import Settings
 from pipeline.supervisor.plan import Plan, Source, make_plan
 from pipeline.supervisor.spec import State
 from pipeline.supervisor.supervisor import Supervisor
+from pipeline.users import require_users
 
 _WAITING_EVERY_S = 10.0
 _VENUE_EVERY_S = 15.0
@@ -47,7 +48,9 @@ async def run_platform(order: Order, chosen: Settings) -> int:
         AlreadyRunning: when the profile is being run.
         PortInUse: when a port is taken.
         RecordingError: when a recording cannot be replayed.
+        UsersError: when the dashboard would be open to others without a user who could log in.
     """
+    require_users(chosen)
     source, chosen = await _source(order, chosen)
     profile = ensured_profile(order.profile, order.kind, chosen)
     chosen = effective_settings(profile)

@@ -17,6 +17,7 @@ from pipeline.journal import open_journal
 from pipeline.profile import Profile
 from pipeline.settings import Settings
 from pipeline.store.bars import bar_spans
+from pipeline.store.flow_runs import flow_outcomes
 from pipeline.store.health import JournalClock, gap_totals, load_clock, load_gaps, load_streams, row_counts
 from pipeline.store.partitions import freshness, load_partitions, missing_days
 from pipeline.store.protocol import Warehouse
@@ -40,6 +41,7 @@ class State:
     gap_totals: pl.DataFrame
     gaps: pl.DataFrame
     streams: pl.DataFrame
+    flows: pl.DataFrame
     assets: pl.DataFrame
     unfinished: pl.DataFrame
     missing: pl.DataFrame
@@ -79,6 +81,7 @@ def look(warehouse: Warehouse, profile: Profile, settings: Settings, symbols: tu
         gap_totals=gap_totals(warehouse),
         gaps=load_gaps(warehouse, most=1_000).filter((pl.col("to_time") >= start) & (pl.col("from_time") < end)),
         streams=load_streams(warehouse),
+        flows=flow_outcomes(warehouse, start=start, end=end),
         assets=assets,
         # The day that is running is never whole.
         unfinished=load_partitions(warehouse).filter(~pl.col("complete") & (pl.col("day").fill_null(_NO_DAY) < end.date())),
@@ -208,6 +211,12 @@ def _health(state: State) -> Iterator[str]:
             shown.select(list(_STREAM_COLUMNS)).iter_rows(),
             empty="No stream has been seen.",
         )
+    yield heading(3, "Flows", note="runs that ended in the period")
+    yield table(
+        ["flow", "runs", "failed", "newest (UTC)", "newest failure (UTC)", "what it said"],
+        state.flows.iter_rows(),
+        empty="No run has ended in the period.",
+    )
     yield heading(3, "Assets", note="what the flows have made")
     yield table(
         ["asset", "bars", "partitions", "incomplete", "newest day", "data until (UTC)", "rows", "restated", "last made by"],

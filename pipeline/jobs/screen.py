@@ -68,12 +68,12 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Screened:
-    """A screen that is kept.
+    """A screen that is kept, or could be.
 
     Attributes:
         window: what it looked at.
         rows: as in the table ``screens``, by rank.
-        written: whether it is new; False when the very same had been made before.
+        written: whether it is new; False when the very same had been made before, or when it was only tried.
     """
 
     window: Window
@@ -165,22 +165,61 @@ def keep_screen(
         put_partitions(warehouse, [_partition(window, rows.height)], run=run)  # in case that it ended in between last time
         return Screened(window, rows, written=False)
     tested = _tested(window, least_volume, both_directions=both_directions, progress=progress)
-    rows = tested.with_row_index("rank", offset=1).with_columns(
+    rows = _as_kept(window, tested, now)
+    save_screen(warehouse, rows)
+    put_partitions(warehouse, [_partition(window, rows.height)], run=run)
+    prune_screens(warehouse, keep=keep)
+    return Screened(window, rows, written=True)
+
+
+def try_screen(
+    warehouse: Warehouse,
+    symbols: Sequence[str],
+    timeframe: Timeframe,
+    *,
+    now: datetime,
+    lookback: int = 1_440,
+    max_fill: int = 5,
+    both_directions: bool = True,
+    least_volume: float = 0.0,
+    progress: Callable[[int, int], None] | None = None,
+) -> Screened:
+    """What ``keep_screen`` would keep, of which nothing is saved.
+
+    Args:
+        warehouse: where the bars are.
+        symbols: at least two.
+        timeframe: of the bars.
+        now: ``made_at`` of the rows.
+        lookback: see ``screen``.
+        max_fill: see ``screen``.
+        both_directions: see ``screen``.
+        least_volume: see ``screen``.
+        progress: see ``screen``.
+
+    Raises:
+        UsageError: see ``screen``.
+        TooShort: see ``screen``.
+    """
+    window = _window(warehouse, symbols, timeframe, lookback, max_fill, family=_family(least_volume, both_directions=both_directions))
+    tested = _tested(window, least_volume, both_directions=both_directions, progress=progress)
+    return Screened(window, _as_kept(window, tested, now), written=False)
+
+
+def _as_kept(window: Window, tested: pl.DataFrame, now: datetime) -> pl.DataFrame:
+    """Rows of the table ``screens``."""
+    return tested.with_row_index("rank", offset=1).with_columns(
         pl.col("rank").cast(pl.Int64),
         pl.col("used_lag", "nobs").cast(pl.Int64),
         pl.lit(window.screen_id).alias("screen_id"),
         pl.lit(now).alias("made_at"),
-        pl.lit(timeframe.name).alias("timeframe"),
-        pl.lit(lookback, dtype=pl.Int64).alias("lookback"),
+        pl.lit(window.timeframe.name).alias("timeframe"),
+        pl.lit(window.lookback, dtype=pl.Int64).alias("lookback"),
         pl.lit(window.start).alias("window_start"),
         pl.lit(window.end).alias("window_end"),
         pl.lit(len(window.symbols), dtype=pl.Int64).alias("symbols"),
         pl.lit(tested.filter(outcome="tested").height, dtype=pl.Int64).alias("tests"),
     )
-    save_screen(warehouse, rows)
-    put_partitions(warehouse, [_partition(window, rows.height)], run=run)
-    prune_screens(warehouse, keep=keep)
-    return Screened(window, rows, written=True)
 
 
 def _family(least_volume: float, *, both_directions: bool) -> tuple[str, ...]:

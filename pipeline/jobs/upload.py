@@ -116,9 +116,7 @@ def upload(desk: Desk, path: Path, symbol: str, *, timeframe: Timeframe | None =
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix="upload-", dir=desk.profile.run) as spool:
         judged = judge_file(path, Path(spool), timeframe=timeframe, configured=desk.settings.parsed_timeframes, now_us=_us(now))
-        own = _whose(desk, judged, symbol, universe)
-        if judged.layout.form is Form.TICKS and not judged.has_ids:
-            _refuse_other_numbers(desk.warehouse, judged, symbol)
+        own = may_take(desk.profile, desk.warehouse, judged, symbol, universe)
         if own and symbol not in universe.uploaded:
             desk.ask(AddSymbol(symbol, uploaded=True))
         if judged.layout.form is Form.BARS:
@@ -151,27 +149,39 @@ def served_desk(profile: Profile, settings: Settings, warehouse: Warehouse, *, o
 # ------------------------------------------------------------------------------------------------ may it be taken
 
 
-def _whose(desk: Desk, judged: Judged, symbol: str, universe: Universe) -> bool:
-    """Whether the symbol is the user's own (True), or the exchange's and the file, too (False).
+def may_take(profile: Profile, warehouse: Warehouse, judged: Judged, symbol: str, universe: Universe) -> bool:
+    """Whether a file that is in order fits the symbol and what is there of it; changes nothing.
+
+    Returns:
+        True when the symbol is the user's own, False when it is the exchange's and so is the file.
 
     Raises:
         UsageError: when the symbol is the exchange's and the file is not, or not of this profile's kind.
+        UploadError: when trades without ids are others than those that are there.
     """
+    parse_symbol(symbol)
+    own = _whose(profile, warehouse, judged, symbol, universe)
+    if judged.layout.form is Form.TICKS and not judged.has_ids:
+        _refuse_other_numbers(warehouse, judged, symbol)
+    return own
+
+
+def _whose(profile: Profile, warehouse: Warehouse, judged: Judged, symbol: str, universe: Universe) -> bool:
     if symbol in universe.uploaded:
         return True
-    held = load_held(desk.warehouse, symbol)
+    held = load_held(warehouse, symbol)
     if symbol not in universe.symbols and not held.ticks and (held.uploaded or not held.klines):
         return True
     fed = "is fed by the exchange" if symbol in universe.symbols else "has data that is not known to be uploaded"
-    there = f"symbol {symbol} of profile {desk.profile.name!r} {fed}"
+    there = f"symbol {symbol} of profile {profile.name!r} {fed}"
     if not judged.layout.exchange:
         msg = f"{there}; upload under another name (such as {symbol[:26]}_OWN), or give a file in Binance's own layout"
         raise UsageError(msg)
-    if desk.profile.kind is Kind.SIMULATED:
+    if profile.kind is Kind.SIMULATED:
         msg = f"{there}, a simulated one, whose data the real exchange's would mix with; upload under another name"
         raise UsageError(msg)
-    if judged.layout.kind not in (None, desk.profile.trade_stream):
-        msg = f"{there} with ids of {desk.profile.trade_stream}, and {judged.name} has those of {judged.layout.kind}; expected one kind"
+    if judged.layout.kind not in (None, profile.trade_stream):
+        msg = f"{there} with ids of {profile.trade_stream}, and {judged.name} has those of {judged.layout.kind}; expected one kind"
         raise UsageError(msg)
     return False
 
@@ -268,6 +278,13 @@ def _write_ticks(desk: Desk, judged: Judged, symbol: str, source: str, progress:
 
 
 def _told(judged: Judged, symbol: str, new: int) -> Uploaded:
+    frame = judged.timeframe.name if judged.timeframe else None
+    first, last = times_of(judged)
+    return Uploaded(symbol, judged.layout.form.value, frame, judged.rows, new, first, last, notes_of(judged))
+
+
+def notes_of(judged: Judged) -> tuple[str, ...]:
+    """What was tolerated in a file and what is to know of it, in words."""
     notes = [f"{count} {what}" for what, count in judged.notes.items() if count]
     bars = judged.layout.form is Form.BARS
     if bars and "volume" not in judged.layout.columns:
@@ -276,10 +293,14 @@ def _told(judged: Judged, symbol: str, new: int) -> Uploaded:
         notes.append("no ids in the file: trades are numbered from 1 by time, and equal ones are kept")
     if not bars and not judged.has_sides:
         notes.append("no side in the file: the volume that takers bought is shown as 0")
-    frame = judged.timeframe.name if judged.timeframe else None
-    times = (judged.first_us, min(judged.last_us, judged.until_us) if bars else judged.last_us)
-    first, last = (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=us) for us in times)
-    return Uploaded(symbol, judged.layout.form.value, frame, judged.rows, new, first, last, tuple(notes))
+    return tuple(notes)
+
+
+def times_of(judged: Judged) -> tuple[datetime, datetime]:
+    """Time of the first and of the last row that is taken."""
+    last_us = min(judged.last_us, judged.until_us) if judged.layout.form is Form.BARS else judged.last_us
+    first, last = (datetime.fromtimestamp(0, UTC) + timedelta(microseconds=us) for us in (judged.first_us, last_us))
+    return first, last
 
 
 def _us(moment: datetime) -> int:

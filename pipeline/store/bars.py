@@ -35,6 +35,9 @@ FROM_SECONDS = """
 """
 
 _COLUMNS = "open, high, low, close, volume, quote_volume, trades, taker_buy_volume"
+_SHOWN = f"""symbol, timeframe, ts, {_COLUMNS},
+    CASE WHEN volume > 0 THEN CAST(quote_volume AS DOUBLE) / CAST(volume AS DOUBLE) END AS vwap,
+    first_id, last_id, complete, revision, source"""
 
 
 def bucket(column: str, seconds: str) -> str:
@@ -108,22 +111,28 @@ def bars_query(where: str = "TRUE", seconds: str = "TRUE") -> str:
                NULL, NULL, TRUE, 0, 'kline'
         FROM fetched k LEFT JOIN own o ON k.symbol = o.symbol AND k.timeframe = o.timeframe AND k.ts = o.ts
         WHERE o.ts IS NULL OR o.trades < coalesce(k.trades, 0)
-    ), seconds AS (
-        SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {complete_sql("ts", "1", "open_gaps")} AS complete, revision,
-               'tick' AS source
-        FROM (SELECT *, '1s' AS timeframe FROM bars_1s) LEFT JOIN gap_lists USING (symbol) WHERE {where}
     )
-    SELECT symbol, timeframe, ts, open, high, low, close, volume, quote_volume, trades, taker_buy_volume,
-           CASE WHEN volume > 0 THEN CAST(quote_volume AS DOUBLE) / CAST(volume AS DOUBLE) END AS vwap,
-           first_id, last_id, complete, revision, source
-    FROM (FROM seconds UNION ALL FROM larger)
+    SELECT {_SHOWN} FROM ({_seconds(where)} UNION ALL FROM larger)
     """  # noqa: S608  constant text
+
+
+def _seconds(where: str) -> str:
+    return f"""SELECT symbol, timeframe, ts, {_COLUMNS}, first_id, last_id, {complete_sql("ts", "1", "open_gaps")} AS complete, revision,
+               'tick' AS source
+        FROM (SELECT *, '1s' AS timeframe FROM bars_1s) LEFT JOIN ({OPEN_GAPS}) USING (symbol) WHERE {where}"""  # noqa: S608  constant text
+
+
+def seconds_query(where: str) -> str:
+    """What ``bars_query`` gives of the timeframe 1s, which needs none of the other tables."""
+    return f"SELECT {_SHOWN} FROM ({_seconds(where)})"  # noqa: S608  constant text
 
 
 _SELECTED = "symbol IN (SELECT unnest($symbols)) AND timeframe = $timeframe AND ts >= $start AND ts < $end"
 # No bar is longer than a day. With constants for bounds, months of the archive that lie outside are not looked at.
 _SELECTED_SECONDS = "b.ts >= CAST($start AS TIMESTAMPTZ) AND b.ts < CAST($end AS TIMESTAMPTZ) + INTERVAL 24 HOUR"
-_LOAD = f"FROM ({bars_query(_SELECTED, _SELECTED_SECONDS)}) WHERE complete OR NOT $complete_only ORDER BY symbol, ts"
+_LOADED = "WHERE complete OR NOT $complete_only ORDER BY symbol, ts"
+_LOAD = f"FROM ({bars_query(_SELECTED, _SELECTED_SECONDS)}) {_LOADED}"
+_LOAD_SECONDS = f"FROM ({seconds_query(_SELECTED)}) {_LOADED}"
 _SPAN = """
     SELECT symbol, min(ts) AS first_ts, max(ts) AS last_ts, count(*) AS bars, count(*) FILTER (complete) AS complete_bars,
            count(*) FILTER (source = 'kline') AS kline_bars
@@ -147,7 +156,8 @@ def load_bars(
 ) -> pl.DataFrame:
     """Bars of one or more symbols with ``start <= ts < end``, by symbol and time; columns as in the view ``bars``."""
     wanted = [symbols] if isinstance(symbols, str) else list(symbols)
-    return warehouse.select(_LOAD, symbols=wanted, timeframe=timeframe.name, start=start, end=end, complete_only=complete_only)
+    load = _LOAD_SECONDS if timeframe.seconds == 1 else _LOAD
+    return warehouse.select(load, symbols=wanted, timeframe=timeframe.name, start=start, end=end, complete_only=complete_only)
 
 
 def load_last_bars(

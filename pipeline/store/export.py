@@ -6,8 +6,9 @@ DECIMAL in Parquet. Times are UTC with microseconds, ISO 8601 with ``Z`` in CSV 
 
 from __future__ import annotations
 
+import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -27,7 +28,7 @@ from pipeline.store.bars import bars_query
 from pipeline.store.binding import Value
 from pipeline.store.protocol import Warehouse
 
-_ROWS_A_SLICE = 500_000
+_ROWS_A_SLICE = 100_000
 _TIME_TEXT = "%Y-%m-%dT%H:%M:%S%.6fZ"
 
 
@@ -234,13 +235,35 @@ def write_export(warehouse: Warehouse, selection: Selection, form: Format, sink:
     Raises:
         UsageError: as ``Selection.check``.
     """
+    return write_frames(read_slices(warehouse, selection), form, sink)
+
+
+def write_frames(frames: Iterable[pl.DataFrame], form: Format, sink: BinaryIO) -> int:
+    """Write frames of one schema, one after the other, as an export has them, and return how many rows there were."""
     writer = _WRITERS[form](sink)
     total = 0
-    for frame in read_slices(warehouse, selection):
+    for frame in frames:
         writer.add(frame)
         total += frame.height
     writer.close()
     return total
+
+
+def estimated_bytes(sample: pl.DataFrame, form: Format, rows: int) -> int:
+    """About how large a file of ``rows`` rows becomes, judged by the size of some of them; 0 for an empty sample.
+
+    Parquet is compressed by column, which a small sample shows less of than a large file: there it is an upper bound.
+    """
+    if sample.is_empty():
+        return 0
+    sizes: list[int] = []
+    for part in (sample.head(0), sample):
+        sink = io.BytesIO()
+        writer = _WRITERS[form](sink)
+        writer.add(part)
+        writer.close()
+        sizes.append(sink.tell())
+    return sizes[0] + (sizes[1] - sizes[0]) * rows // sample.height
 
 
 # ------------------------------------------------------------------------------------------------ reading

@@ -5,12 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+import polars as pl
+
 from pipeline.model.coverage import Coverage
 from pipeline.store.protocol import Warehouse
 
 _COVERAGE = "SELECT symbol, first_id, last_id FROM coverage ORDER BY symbol, first_id"
 _LEDGER = "SELECT gap_id, symbol, first_missing, last_missing, from_time, to_time, state FROM gaps ORDER BY symbol, first_missing"
 _STATES = "SELECT gap_id, state FROM gaps WHERE gap_id IN (SELECT unnest($ids))"
+_OF_SYMBOL = """
+    FROM (
+        SELECT from_time, to_time, state, greatest(last_missing - first_missing + 1, 0) AS missing FROM gaps
+        WHERE symbol = $symbol ORDER BY state = 'open' DESC, from_time DESC LIMIT $most
+    ) ORDER BY from_time
+"""
 _AROUND = """
     SELECT (SELECT max(event_time) FROM ticks WHERE symbol = $symbol AND trade_id = $before) AS from_time,
            (SELECT max(event_time) FROM ticks WHERE symbol = $symbol AND trade_id = $behind) AS to_time
@@ -73,6 +81,15 @@ def load_holes(warehouse: Warehouse) -> list[Hole]:
                 if since is not None and until is not None:
                     holes.append(Hole(None, symbol, first, last, since, until, ((first, last),)))
     return sorted(holes, key=lambda hole: (hole.count, hole.symbol, hole.first))
+
+
+def load_gaps(warehouse: Warehouse, symbol: str, *, most: int = 400) -> pl.DataFrame:
+    """The ledger of one symbol in time order, the open and then the newest where there are more than ``most``.
+
+    Returns:
+        from_time, to_time, state, missing (trades that were missing when the gap was found; 0 for a halt).
+    """
+    return warehouse.select(_OF_SYMBOL, symbol=symbol, most=most)
 
 
 def gap_states(warehouse: Warehouse, gap_ids: list[str]) -> dict[str, str]:

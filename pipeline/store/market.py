@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 import polars as pl
 
@@ -23,14 +22,6 @@ _DAY = f"""
     GROUP BY ALL ORDER BY symbol, bucket
 """  # noqa: S608  constant text
 
-_SPAN = f"""
-    SELECT min(ts) AS first_ts, max(ts) AS last_ts, count(*) AS bars, count(*) FILTER (complete) AS complete_bars,
-           count(*) FILTER (source = 'kline') AS kline_bars,
-           (SELECT count(*) FROM gaps WHERE symbol = $symbol AND state = 'open') AS open_gaps,
-           (SELECT count(*) FROM gaps WHERE symbol = $symbol AND first_missing <= last_missing) AS gaps
-    FROM ({bars_query("symbol = $symbol AND timeframe = $timeframe")})
-"""  # noqa: S608  constant text
-
 
 def last_prices(warehouse: Warehouse, *, since: datetime) -> pl.DataFrame:
     """Price of the newest trade of each symbol that traded at or after ``since``: symbol, price, ts (of its second)."""
@@ -44,12 +35,3 @@ def recent_market(warehouse: Warehouse, timeframe: Timeframe, *, start: datetime
         symbol, bucket, first_ts, last_ts, open, high, low, close, volume, quote_volume, trades; by symbol and bucket.
     """
     return warehouse.select(_DAY, timeframe=timeframe.name, start=start, step=step_s)
-
-
-def bar_span(warehouse: Warehouse, symbol: str, timeframe: Timeframe) -> dict[str, Any]:
-    """What there is of one symbol and timeframe.
-
-    Returns:
-        first_ts, last_ts (None when there is nothing), bars, complete_bars, kline_bars, open_gaps, gaps.
-    """
-    return warehouse.select(_SPAN, symbol=symbol, timeframe=timeframe.name).row(0, named=True)

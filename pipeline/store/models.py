@@ -7,6 +7,7 @@ pair's live model and from which bar on. The view ``models`` joins the two.
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 import polars as pl
 
@@ -43,6 +44,8 @@ _NEWEST = """
     ORDER BY y, x, timeframe, method, lookback
 """
 
+_ONE = "SELECT * FROM models WHERE model_id = $model_id ORDER BY active_from DESC NULLS LAST LIMIT 1"
+
 _HISTORY = """
     SELECT * FROM models
     WHERE y = $y AND x = $x AND timeframe = $timeframe AND fitted_at >= $start AND fitted_at < $end
@@ -76,3 +79,9 @@ def newest_models(warehouse: Warehouse, timeframes: list[Timeframe], *, until: d
 def load_models(warehouse: Warehouse, pair: Pair, timeframe: Timeframe, *, start: datetime, end: datetime) -> pl.DataFrame:
     """Every fit of a pair made in ``start <= fitted_at < end``, in time order; columns as in the view ``models``."""
     return warehouse.select(_HISTORY, y=pair.y, x=pair.x, timeframe=timeframe.name, start=start, end=end)
+
+
+def load_model(warehouse: Warehouse, model_id: str) -> dict[str, Any] | None:
+    """One model by its name, columns as in the view ``models``; None when there is none."""
+    found = warehouse.select(_ONE, model_id=model_id)
+    return found.row(0, named=True) if found.height else None

@@ -40,10 +40,12 @@ _KNOWN = "SELECT count(*) AS n FROM screens WHERE screen_id = $screen_id"
 _LOAD = "SELECT * FROM screens WHERE screen_id = $screen_id ORDER BY rank"
 
 _LIST = """
-    SELECT screen_id, timeframe, lookback, window_start, window_end, made_at, symbols, tests,
+    SELECT screen_id, timeframe, lookback, window_start, window_end, made_at, symbols, tests, count(*) AS pairs,
            count(*) FILTER (q_value <= $level) AS found
     FROM screens GROUP BY ALL ORDER BY window_end DESC, made_at DESC, screen_id LIMIT $most
 """
+
+_NEWEST = "SELECT count(*) AS rows, max(made_at) AS made_at FROM screens"
 
 _OF_PAIRS = """
     SELECT * FROM screens WHERE timeframe = $timeframe AND window_end <= $until
@@ -73,8 +75,14 @@ def load_screen(warehouse: Warehouse, screen_id: str) -> pl.DataFrame:
 
 
 def list_screens(warehouse: Warehouse, *, level: float = 0.05, most: int = 100) -> pl.DataFrame:
-    """The newest screens: screen_id, timeframe, lookback, window, made_at, symbols, tests, and how many have a q-value up to ``level``."""
+    """The newest screens: screen_id, timeframe, lookback, window, made_at, symbols, tests, pairs, and ``found`` with q up to ``level``."""
     return warehouse.select(_LIST, level=level, most=most)
+
+
+def newest_screen(warehouse: Warehouse) -> tuple[int, datetime] | None:
+    """Something that changes whenever a screen is saved or removed: rows in all, and when the newest was made; None without any."""
+    rows, made_at = warehouse.select(_NEWEST).row(0)
+    return (rows, made_at) if rows else None
 
 
 def screened_pairs(warehouse: Warehouse, timeframe: Timeframe, *, until: datetime) -> pl.DataFrame:

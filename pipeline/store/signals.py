@@ -18,6 +18,10 @@ _LOAD = f"SELECT {_COLUMNS} FROM signals WHERE {_OF_PAIR} AND ts >= $start AND t
 _LAST = f"SELECT * FROM (SELECT {_COLUMNS} FROM signals WHERE {_OF_PAIR} ORDER BY ts DESC LIMIT $count) ORDER BY ts"  # noqa: S608
 
 _LIVE_MODEL = f"SELECT * FROM models WHERE {_OF_PAIR} ORDER BY active_from DESC NULLS LAST, fitted_at DESC LIMIT 1"  # noqa: S608
+_LIVE_MODELS = """
+    SELECT * FROM models WHERE timeframe = $timeframe
+    QUALIFY row_number() OVER (PARTITION BY y, x ORDER BY active_from DESC NULLS LAST, fitted_at DESC) = 1 ORDER BY y, x
+"""
 
 
 def load_signals(warehouse: Warehouse, pair: Pair, timeframe: Timeframe, *, start: datetime, end: datetime) -> pl.DataFrame:
@@ -34,3 +38,8 @@ def live_model(warehouse: Warehouse, pair: Pair, timeframe: Timeframe) -> dict[s
     """The model that is live for a pair, columns as in the view ``models``; the newest fit before the first is live; None without any."""
     found = warehouse.select(_LIVE_MODEL, y=pair.y, x=pair.x, timeframe=timeframe.name)
     return found.row(0, named=True) if found.height else None
+
+
+def live_models(warehouse: Warehouse, timeframe: Timeframe) -> pl.DataFrame:
+    """``live_model`` of every pair that has one, a row each."""
+    return warehouse.select(_LIVE_MODELS, timeframe=timeframe.name)

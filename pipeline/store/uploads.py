@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+
+import polars as pl
 
 from pipeline.store.protocol import Warehouse
 
@@ -20,6 +23,16 @@ _NUMBERED = """
 """
 _TICKS = "SELECT count(*) AS n FROM ticks WHERE symbol = $symbol"
 _KLINES = "SELECT count(*) AS n FROM klines WHERE symbol = $symbol AND timeframe = $timeframe"
+
+
+_OWN = """
+    SELECT symbol, timeframe, count(*) AS "rows", min(ts) AS first_ts, max(ts) AS last_ts FROM klines
+    WHERE symbol IN (SELECT unnest($symbols)) GROUP BY symbol, timeframe
+    UNION ALL
+    SELECT symbol, NULL, count(*), min(event_time), max(event_time) FROM ticks
+    WHERE symbol IN (SELECT unnest($symbols)) GROUP BY symbol
+    ORDER BY symbol, timeframe NULLS FIRST
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +73,8 @@ def count_ticks(warehouse: Warehouse, symbol: str) -> int:
 def count_klines(warehouse: Warehouse, symbol: str, timeframe: str) -> int:
     """Candlesticks of a symbol and timeframe."""
     return int(warehouse.select(_KLINES, symbol=symbol, timeframe=timeframe).item())
+
+
+def load_own(warehouse: Warehouse, symbols: Sequence[str]) -> pl.DataFrame:
+    """What is there of symbols that users brought: symbol, timeframe (None for trades), rows, first_ts, last_ts."""
+    return warehouse.select(_OWN, symbols=list(symbols))

@@ -110,6 +110,14 @@ def simulator_overrides(settings: Settings) -> dict[str, str]:
     return {"ws_market_url": f"{ws}/market", "ws_public_url": f"{ws}/public", "rest_url": http, "archive_url": http}
 
 
+def dashboard_url(settings: Settings) -> str:
+    """Where the dashboard is opened: its first public address, else this machine's."""
+    if settings.dashboard_origins:
+        return settings.dashboard_origins[0]
+    url = base_url(settings.host, settings.dashboard_port)
+    return url.replace("http://", "https://") if settings.tls_certificate else url
+
+
 def needed_ports(kind: Kind, settings: Settings) -> tuple[PortNeed, ...]:
     """The ports that the platform listens on for a profile of this kind."""
     needs = [
@@ -166,7 +174,7 @@ def make_plan(profile: Profile, settings: Settings, source: Source | None = None
             ),
         )
     urls = {
-        "Dashboard": base_url(settings.host, settings.dashboard_port),
+        "Dashboard": dashboard_url(settings),
         "Prefect UI": base_url(settings.host, settings.prefect_port),
     }
     if settings.metrics_port:

@@ -117,7 +117,9 @@ class SignalWriter:
                 _rows(pair, frame, aligned, model, self._windows, start_us=max(begins[pair], model.active_from_us), end_us=until)
                 for model, until in zip(models, ends, strict=True)
             ]
-        self._store.replace_signals(list(due), frame, pl.concat(rows), start_us=start_us)
+        # Once for all pairs: what polars takes to begin an expression is most of what it would take for each of them.
+        written = pl.concat(rows).with_columns(pl.col("spread", "zscore", "correlation").fill_nan(None))
+        self._store.replace_signals(list(due), frame, written, start_us=start_us)
 
     def _in_force(self, pair: Pair, frame: Timeframe, start_us: int, end_us: int) -> list[ActiveModel]:
         """The models that were live between two times, the one in force at the first of them first."""
@@ -158,7 +160,7 @@ class SignalWriter:
 def _rows(
     pair: Pair, frame: Timeframe, legs: Aligned, model: ActiveModel, windows: SignalWindows, *, start_us: int, end_us: int
 ) -> pl.DataFrame:
-    """Signals with ``start <= ts < end``, every window under this one model."""
+    """Signals with ``start <= ts < end``, every window under this one model; what is undefined is NaN."""
     upto = legs.ts < end_us
     ts, y, x = legs.ts[upto], legs.y[upto], legs.x[upto]
     wanted = ts >= start_us
@@ -180,18 +182,14 @@ def _rows(
             "timeframe": [frame.name] * count,
             "ts": pl.Series(ts[wanted], dtype=pl.Int64).cast(pl.Datetime("us", "UTC")),
             "model_id": [model.model_id] * count,
-            "spread": _nullable(spread[wanted]),
-            "zscore": _nullable(zscore[wanted]),
-            "correlation": _nullable(correlation[wanted]),
+            "spread": spread[wanted],
+            "zscore": zscore[wanted],
+            "correlation": correlation[wanted],
             "y_filled": legs.y_filled[upto][wanted],
             "x_filled": legs.x_filled[upto][wanted],
         },
         schema_overrides={"y": pl.String, "x": pl.String, "timeframe": pl.String, "model_id": pl.String},
     )
-
-
-def _nullable(values: NDArray[np.float64]) -> pl.Series:
-    return pl.Series(values, dtype=pl.Float64).fill_nan(None)
 
 
 def _time(time_us: int) -> datetime:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -84,18 +82,36 @@ def test_huber_is_at_the_minimum(seed, n, tails, level):
     assert huber_gradient(y, x, fit) == pytest.approx((0.0, 0.0), abs=1e-8)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_huber_equals_scikit_learn_at_its_convergence(seed):
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1),
+    st.integers(20, 300),
+    st.sampled_from([1.5, 3.0, 30.0]),
+    st.sampled_from([(0.0, 1.0), (60_000.0, 0.01), (1e8, 1.0)]),
+    st.booleans(),
+)
+def test_huber_equals_scikit_learn_at_its_convergence(seed, n, tails, scene, intercept):
+    from scipy.optimize import root
     from sklearn.linear_model import HuberRegressor
+    from sklearn.linear_model._huber import _huber_loss_and_gradient
 
-    y, x = legs(seed, 200, tails=1.5 + seed)
-    u, v = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
-    peer = HuberRegressor(epsilon=EPSILON, alpha=0.0, tol=1e-9, max_iter=10_000).fit(u[:, None], v)
-    fit = hedge_ratio(y, x, method="huber")
-    beta = peer.coef_[0] * y.std() / x.std()
-    assert fit.beta == pytest.approx(beta, rel=1e-4)  # as far as L-BFGS goes; the gradient test above goes further
-    alpha = y.mean() + peer.intercept_ * y.std() - beta * x.mean()
-    assert fit.alpha == pytest.approx(alpha, abs=1e-4 * y.std())
+    level, unit = scene if intercept else (0.0, 1.0)
+    y, x = legs(seed, n, tails=tails)
+    y, x = level + unit * y, level + unit * x
+    fit = hedge_ratio(y, x, method="huber", intercept=intercept)
+    x_mid, y_mid = (x.mean(), y.mean()) if intercept else (0.0, 0.0)
+    x_unit, y_unit = np.sqrt(np.mean((x - x_mid) ** 2)), np.sqrt(np.mean((y - y_mid) ** 2))
+    u, v = ((x - x_mid) / x_unit)[:, None], (y - y_mid) / y_unit
+    peer = HuberRegressor(epsilon=EPSILON, alpha=0.0, tol=1e-6, max_iter=10_000, fit_intercept=intercept).fit(u, v)
+    # Its L-BFGS stops where the loss no longer changes, some 1e-5 from the minimum: go on to where its own gradient is zero.
+    start = [peer.coef_[0], *([peer.intercept_] if intercept else []), peer.scale_]
+    found = root(lambda at: _huber_loss_and_gradient(at, u, v, EPSILON, 0.0, np.ones(n))[1], start, tol=1e-14)
+    assert np.abs(found.x - start).max() < 1e-3  # still the minimum that it went to
+    assert np.abs(found.fun).max() < 1e-9 * n
+    beta = found.x[0] * y_unit / x_unit
+    assert fit.beta == pytest.approx(beta, rel=1e-8, abs=1e-8 * y_unit / x_unit)
+    if intercept:
+        assert fit.alpha == pytest.approx(y_mid + found.x[1] * y_unit - beta * x_mid, rel=1e-8, abs=1e-8 * (y_unit + abs(beta * x_mid)))
 
 
 def test_huber_on_a_quiet_market_is_the_line_of_least_absolute_residuals():
@@ -266,6 +282,28 @@ def test_rolling_undefined_windows_are_nan():
         rolling_hedge_ratio(y, x, 5, method="nonsense")
 
 
-def test_rolling_refuses_nan():
-    with pytest.raises(NotFinite), warnings.catch_warnings():
-        rolling_hedge_ratio([1.0, np.nan, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0], 3)
+@pytest.mark.parametrize("method", [*METHODS, "min_half_life"])
+@pytest.mark.parametrize("intercept", [True, False])
+def test_a_missing_bar_takes_the_windows_that_hold_it_and_no_other(method, intercept):
+    y, x = legs(14, 70, level=60_000.0)
+    y[[0, 23]], x[[12, 24, 48]] = np.nan, np.nan  # the first bar, firsts and lasts of the kernel's blocks, both legs
+    rolled = rolling_hedge_ratio(y, x, 12, method=method, intercept=intercept, errors=True)
+    for stop in range(12, 71):
+        part = slice(stop - 12, stop)
+        got = (rolled.beta[stop - 1], rolled.alpha[stop - 1], rolled.r_squared[stop - 1], rolled.beta_se[stop - 1])
+        if np.isnan(y[part] + x[part]).any():
+            assert np.isnan(got).all()
+            continue
+        fit = hedge_ratio(y[part], x[part], method=method, intercept=intercept)
+        assert got == pytest.approx((fit.beta, fit.alpha, fit.r_squared, fit.beta_se), rel=1e-8, nan_ok=True)
+
+
+def test_rolling_over_nothing_but_holes_and_refusals():
+    nothing = np.full(9, np.nan)
+    for method in METHODS:
+        assert np.isnan(rolling_hedge_ratio(nothing, np.arange(9.0), 3, method=method, errors=True).beta_se).all()
+    assert np.isnan(rolling_hedge_ratio(nothing[:2], nothing[:2], 3).beta).all()
+    with pytest.raises(NotFinite):
+        rolling_hedge_ratio([1.0, np.inf, 2.0, 3.0], [1.0, 2.0, 3.0, 4.0], 3)
+    with pytest.raises(AnalyticsError, match="same number"):
+        rolling_hedge_ratio([1.0, 2.0], [1.0, 2.0, 3.0], 3)

@@ -80,6 +80,34 @@ def test_amihud_by_its_formula():
     assert out[2:] == pytest.approx([first, (first + last) / 2])  # the bar without volume does not count
 
 
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(5, 90), st.integers(3, 20), st.sampled_from([1e-4, 0.02]))
+def test_windows_equal_pandas(seed, n, window, wide):
+    import pandas as pd
+
+    rng = np.random.default_rng(seed)
+    close = 60_000 * np.exp(wide * rng.normal(size=n).cumsum())
+    amount = np.where(rng.random(n) < 0.2, 0.0, rng.exponential(1e5, size=n))
+    returns = pd.Series(np.log(close)).diff()
+    illiquid = (returns.abs() / pd.Series(amount).where(amount > 0)).rolling(window, min_periods=1).mean()
+    np.testing.assert_allclose(amihud(close, amount, window)[window - 1 :], illiquid.to_numpy()[window - 1 :], rtol=1e-8)
+    bounce = [np.cov(returns[t - window + 1 : t + 1], returns[t - window : t])[0, 1] for t in range(window + 1, n)]
+    ours = roll_spread(close, window)
+    assert np.isnan(ours[: window + 1]).all()
+    for t, covariance in zip(range(window + 1, n), bounce, strict=True):
+        if abs(covariance) > 1e-9 * wide**2:  # as near to 0 as that, rounding decides
+            assert ours[t] == pytest.approx(2 * np.sqrt(-covariance) if covariance < 0 else np.nan, rel=1e-6, nan_ok=True)
+    high, low = close * (1 + wide * rng.random(n)), close * (1 - wide * rng.random(n))
+    top, bottom = pd.Series(np.log(high)), pd.Series(np.log(low))
+    beta = (top - bottom) ** 2 + (top.shift() - bottom.shift()) ** 2
+    gamma = (np.maximum(top, top.shift()) - np.minimum(bottom, bottom.shift())) ** 2
+    k = 3 - 2 * np.sqrt(2)
+    alpha = ((np.sqrt(2 * beta) - np.sqrt(beta)) / k - np.sqrt(gamma / k)).where(top.shift().notna())
+    estimate = (2 * np.expm1(alpha) / (1 + np.exp(alpha))).clip(lower=0.0)
+    expected = estimate.rolling(window, min_periods=1).mean().to_numpy()[window - 1 :]
+    np.testing.assert_allclose(corwin_schultz(high, low, window)[window - 1 :], expected, rtol=1e-7, atol=1e-9)
+
+
 def test_imbalance_and_quoted_spread():
     assert taker_imbalance([4.0, 4.0, 4.0, 0.0], [4.0, 2.0, 0.0, 0.0])[:3].tolist() == [1.0, 0.0, -1.0]
     assert np.isnan(taker_imbalance([0.0], [0.0])).all()

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import inspect
+
 import numpy as np
 import pytest
 
+from pipeline import analytics
 from pipeline.analytics import (
     align,
     amihud,
     corwin_schultz,
+    crossings,
     ew_moments,
+    fit_kalman,
     kalman_hedge_ratio,
     level_correlation,
+    liquid_bars,
+    liquidity,
     log_returns,
+    quoted_spread,
     return_correlation,
     roll_spread,
     rolling_correlation,
@@ -20,6 +28,9 @@ from pipeline.analytics import (
     rolling_spread,
     rolling_zscore,
     signal_series,
+    spread,
+    taker_imbalance,
+    threshold_marks,
     volume_percentile,
 )
 
@@ -32,12 +43,37 @@ def signals(y, x):
     return np.column_stack((out.spread, out.zscore, out.correlation))
 
 
-def rolling(method):
+def rolling(method, *, intercept=True):
     def compute(y, x):
-        out = rolling_hedge_ratio(y, x, 20, method=method)
-        return np.column_stack((out.beta, out.alpha, out.r_squared))
+        out = rolling_hedge_ratio(y, x, 20, method=method, intercept=intercept, errors=True)
+        return np.column_stack((out.beta, out.alpha, out.r_squared, out.beta_se, out.alpha_se))
 
     return compute
+
+
+def with_holes(y, x):
+    y = y.copy()
+    y[5::37] = np.nan
+    return rolling_hedge_ratio(y, x, 20).beta
+
+
+def all_of_liquidity(y, x):
+    found = liquidity(
+        high=y + 1, low=y, close=y + 0.5, volume=x, quote_volume=x * y, trades=x, taker_buy_volume=0.4 * x, window=20, bid=y, ask=y + 0.1
+    )
+    return np.column_stack([getattr(found, name) for name in found.__dataclass_fields__ if name != "notes"])
+
+
+def crossed(y, _):
+    """Which bars cross a level that was known."""
+    out = np.zeros(y.size)
+    out[crossings(y, np.arange(y.size), level=100.0).at] = 1.0
+    return out
+
+
+def ew(y, _):
+    out = ew_moments(y, 0.1)
+    return np.column_stack((out.mean, out.variance, out.zscore))
 
 
 def kalman(y, x):
@@ -47,26 +83,80 @@ def kalman(y, x):
     return np.column_stack((out.beta, out.alpha, out.innovation, out.innovation_sd))
 
 
+def started_kalman(y, x):
+    if y.size <= 20:
+        return np.full((y.size, 4), np.nan)  # needs a bar behind its start
+    out = fit_kalman(y, x, start=20, delta=1e-4, observation_var=0.5)
+    return np.column_stack((out.beta, out.alpha, out.spread, out.zscore))
+
+
 SERIES = {
     "signals": signals,
     "rolling ols": rolling("ols"),
+    "rolling ols through zero": rolling("ols", intercept=False),
     "rolling tls": rolling("tls"),
     "rolling huber": rolling("huber"),
     "rolling theil_sen": rolling("theil_sen"),
     "rolling min_half_life": rolling("min_half_life"),
-    "rolling errors": lambda y, x: rolling_hedge_ratio(y, x, 20, errors=True).beta_se,
+    "rolling over holes": with_holes,
     "rolling spread": lambda y, x: rolling_spread(y, x, 20).values,
+    "spread": lambda y, x: spread(y, x, 0.5),
     "correlation of levels": lambda y, x: level_correlation(y, x, 20),
     "correlation of returns": lambda y, x: return_correlation(y, x, 20),
     "zscore": lambda y, _: rolling_zscore(y, 20),
     "log returns": lambda y, _: log_returns(y),
     "correlation": lambda y, x: rolling_correlation(y, x, 20),
-    "ew": lambda y, _: np.column_stack((ew_moments(y, 0.1).mean, ew_moments(y, 0.1).zscore)),
+    "started kalman": started_kalman,
+    "threshold marks": lambda y, _: threshold_marks(rolling_zscore(y, 20), entry=1.5, leave=0.5).position,
+    "ew": ew,
+    "crossings": crossed,
     "amihud": lambda y, x: amihud(y, x, 20),
     "roll": lambda y, _: roll_spread(y, 20),
     "corwin-schultz": lambda y, _: corwin_schultz(y + 1, y, 20),
     "percentile": lambda y, _: volume_percentile(y, 20),
+    "quoted spread": lambda y, x: quoted_spread(y, y + 0.01 * x),
+    "taker imbalance": lambda y, x: taker_imbalance(x, 0.3 * y),
+    "liquid bars": lambda y, x: liquid_bars(y, x, least=99.0, window=20),
+    "liquidity": all_of_liquidity,
 }
+OF_A_SERIES = {"align", "amihud", "corwin_schultz", "crossings", "ew_moments", "kalman_hedge_ratio", "level_correlation", "liquid_bars"}
+OF_A_SERIES |= {
+    "fit_kalman",
+    "liquidity",
+    "threshold_marks",
+    "log_returns",
+    "quoted_spread",
+    "return_correlation",
+    "roll_spread",
+    "rolling_correlation",
+}
+OF_A_SERIES |= {
+    "rolling_hedge_ratio",
+    "rolling_spread",
+    "rolling_zscore",
+    "signal_series",
+    "spread",
+    "taker_imbalance",
+    "volume_percentile",
+}
+OF_A_WINDOW = {
+    "adf",
+    "benjamini_hochberg",
+    "beta_stability",
+    "engle_granger",
+    "engle_granger_both",
+    "fit_model",
+    "half_life",
+    "hedge_ratio",
+}
+OF_A_WINDOW |= {"distribution", "evidence", "hurst", "johansen", "kpss", "ornstein_uhlenbeck", "screen_pairs", "variance_ratio"}
+OF_NO_DATA = {"hedge_methods", "register_hedge_method", "verdict", "warm", "zscore_bound"}
+
+
+def test_every_function_is_known_here():
+    """A new one is a series, and then in `SERIES`; or it is one figure of the window that it is given."""
+    exported = {name for name in analytics.__all__ if inspect.isfunction(getattr(analytics, name)) and not name.startswith("read_")}
+    assert exported == OF_A_SERIES | OF_A_WINDOW | OF_NO_DATA
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -115,6 +117,20 @@ def test_progress_is_reported(prices):
     seen = []
     screen_pairs(prices[:, :4], progress=lambda done, total: seen.append((done, total)))
     assert seen == [(3, 12), (6, 12), (9, 12), (12, 12)]
+
+
+def test_memory_is_a_few_copies_of_the_prices_and_the_table():
+    """Not a copy of both legs for each pair: with holes, too."""
+    rng = np.random.default_rng(4)
+    prices = 100 + rng.normal(size=(900, 30)).cumsum(axis=0)
+    prices[7, :5] = np.nan
+    screen_pairs(prices[:, :3])  # compiled
+    tracemalloc.start()
+    screen = screen_pairs(prices)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(screen) == 870
+    assert peak < 8 * prices.nbytes + 500 * len(screen)  # copies of the legs of every pair would be 58 times the prices
 
 
 def test_few_false_discoveries_among_unrelated_walks():

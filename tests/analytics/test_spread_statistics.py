@@ -35,12 +35,22 @@ def test_half_life_of_a_decay_without_noise(phi):
         assert result.bars == pytest.approx(1.0)  # -ln 2 / (phi - 1) would say 1.386
 
 
-def test_half_life_equals_statsmodels_regression():
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1), st.integers(10, 400), st.sampled_from([0.0, 0.5, 0.95, 1.0]), st.sampled_from([(0.0, 1.0), (60_000.0, 0.01)])
+)
+def test_half_life_equals_statsmodels_regression(seed, n, phi, scene):
     import statsmodels.api as sm
 
-    s = 60_000 + ar1(0.9, 500, 1)
-    slope = sm.OLS(np.diff(s), sm.add_constant(s[:-1] - 60_000)).fit().params[1]
-    assert half_life(s).phi == pytest.approx(1 + slope, rel=1e-10)
+    level, unit = scene
+    s = level + unit * ar1(phi, n, seed)
+    slope = sm.OLS(np.diff(s), sm.add_constant(s[:-1] - s[0])).fit().params[1]
+    found = half_life(s)
+    if not 0 < 1 + slope < 1:
+        assert found is None
+        return
+    assert found.phi == pytest.approx(1 + slope, rel=1e-8)
+    assert found.bars == pytest.approx(-math.log(2) / math.log(1 + slope), rel=1e-8 / min(1.0, -slope))  # the logarithm of nearly one
 
 
 def test_half_life_none_and_refusals():
@@ -67,11 +77,19 @@ def test_hurst_tells_reversion_walk_and_trend():
     assert hurst(rng.normal(size=100)).max_lag == 25
 
 
-def test_hurst_by_definition():
-    s = ar1(0.9, 300, 4)
-    lags = np.arange(2, 21)
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 2**32 - 1), st.integers(40, 400), st.sampled_from([0.0, 0.9, 1.0]), st.sampled_from([(0.0, 1.0), (60_000.0, 2.0**-7)])
+)
+def test_hurst_by_definition(seed, n, phi, scene):
+    level, unit = scene
+    s = level + unit * np.round(ar1(phi, n, seed), 6)
+    longest = min(100, n // 4)
+    lags = np.arange(2, longest + 1)
     spreads = [np.std(s[k:] - s[:-k]) for k in lags]
-    assert hurst(s, max_lag=20).exponent == pytest.approx(np.polyfit(np.log(lags), np.log(spreads), 1)[0], rel=1e-10)
+    result = hurst(s)
+    assert result.max_lag == longest
+    assert result.exponent == pytest.approx(np.polyfit(np.log(lags), np.log(spreads), 1)[0], rel=1e-8, abs=1e-10)
 
 
 def test_hurst_refusals():
@@ -89,25 +107,27 @@ def test_hurst_refusals():
 # --- Kalman ------------------------------------------------------------------------------------
 
 
-def test_kalman_equals_the_textbook_matrices():
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(2, 200), st.sampled_from([1e-5, 1e-4, 1e-2]), st.sampled_from([1e-3, 1.0]), st.booleans())
+def test_kalman_equals_the_textbook_matrices(seed, n, delta, noise, intercept):
     # Chan, Algorithmic Trading (2013), example 3.3: R = P + Q; K = R F' / S; P = R - K F R
-    rng = np.random.default_rng(6)
-    x = 50 + rng.normal(size=200).cumsum()
-    y = 2.0 * x + 1.0 + rng.normal(size=200)
-    delta, noise = 1e-4, 1e-3
+    rng = np.random.default_rng(seed)
+    x = 50 + rng.normal(size=n).cumsum()
+    y = 2.0 * x + 1.0 + rng.normal(size=n)
     state, covariance = np.zeros(2), np.zeros((2, 2))
+    drift = delta / (1 - delta) * np.diag([1.0, float(intercept)])
     expected = []
-    for t in range(200):
-        prior = covariance + (delta / (1 - delta) * np.eye(2) if t else 0)
+    for t in range(n):
+        prior = covariance + (drift if t else 0)
         f = np.array([x[t], 1.0])
         error, variance = y[t] - f @ state, f @ prior @ f + noise
-        expected.append([*state, error, math.sqrt(variance)])
+        expected.append([*state, error, math.sqrt(variance), math.sqrt(max(prior[0, 0], 0)), math.sqrt(max(prior[1, 1], 0))])
         gain = prior @ f / variance
         state = state + gain * error
         covariance = prior - np.outer(gain, f) @ prior
-    got = kalman_hedge_ratio(y, x, delta=delta, observation_var=noise)
-    np.testing.assert_allclose(np.column_stack((got.beta, got.alpha, got.innovation, got.innovation_sd)), expected, rtol=1e-8, atol=1e-10)
-    assert got.beta[-1] == pytest.approx(2.0, abs=0.1)
+    got = kalman_hedge_ratio(y, x, delta=delta, observation_var=noise, intercept=intercept)
+    found = np.column_stack((got.beta, got.alpha, got.innovation, got.innovation_sd, got.beta_sd, got.alpha_sd))
+    np.testing.assert_allclose(found, expected, rtol=1e-7, atol=1e-9)
 
 
 def test_kalman_refusals():

@@ -20,8 +20,10 @@ from pipeline.analytics import (
     adf,
     beta_stability,
     crossings,
+    distribution,
     engle_granger,
     engle_granger_both,
+    fit_kalman,
     half_life,
     hedge_ratio,
     hurst,
@@ -64,6 +66,7 @@ OF_ONE = {
     "hurst": hurst,
     "ou": ornstein_uhlenbeck,
     "crossings": lambda s: crossings(s, np.arange(len(s))),
+    "distribution": distribution,
     "zscore": lambda s: rolling_zscore(s, 5),
 }
 OF_TWO = {
@@ -76,6 +79,7 @@ OF_TWO = {
     "rolling tls": lambda y, x: rolling_hedge_ratio(y, x, 6, method="tls", errors=True),
     "rolling spread": lambda y, x: rolling_spread(y, x, 6),
     "kalman": kalman_hedge_ratio,
+    "started kalman": lambda y, x: fit_kalman(y, x, start=10),
     "engle-granger": engle_granger,
     "both": engle_granger_both,
     "stability": lambda y, x: beta_stability(y, x, 6),

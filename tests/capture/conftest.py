@@ -175,7 +175,7 @@ async def capturing(profile, settings):
         yield task
     finally:
         stop.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 60)
 
 
 def lines_of(profile, source="capture"):
@@ -201,7 +201,7 @@ def clocks_of(profile):
     return [message for _, message in lines_of(profile) if message.get("e") == "sw.clock"]
 
 
-async def until(condition, timeout_s=15.0):
+async def until(condition, timeout_s=60.0):
     """Wait until a condition holds."""
     async with asyncio.timeout(timeout_s):
         while not condition():  # noqa: ASYNC110 what is waited for is another program

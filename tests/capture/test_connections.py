@@ -36,7 +36,7 @@ def test_a_half_open_connection_is_noticed_in_bounded_time(kit, profile, tmp_pat
             frozen = time.monotonic()
             venue.freeze(venue.ever[0])
             await kit.until(lambda: len(venue.ever) == 2 and venue.ever[1].sent > 5)
-            assert venue.handshakes[1] - frozen < 4
+            assert venue.handshakes[1] - frozen < 10
             await kit.until(lambda: kit.clocks_of(profile)[-1]["reconnects"] == 1)
             venue.ever[0].socket.transport.abort()
 
@@ -53,7 +53,7 @@ def test_the_default_pings_notice_within_a_minute_and_below_the_venues_limit():
 def test_a_venue_that_wants_to_be_left_alone_is(kit, profile, tmp_path, caplog, status):
     async def story():
         async with (
-            kit.scripted_venue(status=status, headers={"Retry-After": "1"}) as venue,
+            kit.scripted_venue(status=status, headers={"Retry-After": "2"}) as venue,
             kit.capturing(profile, kit.settings_for(venue, tmp_path)),
         ):
             await kit.until(lambda: venue.handshakes)
@@ -67,7 +67,7 @@ def test_a_venue_that_wants_to_be_left_alone_is(kit, profile, tmp_path, caplog, 
             return venue.handshakes
 
     began, *others = asyncio.run(story())
-    assert all(at - began < 0.5 or at - began >= 1.0 for at in others)
+    assert sum(at - began < 1.9 for at in others) <= 1
     assert any(f"HTTP {status}" in record.why for record in said(caplog, "venue cannot be reached, trying again"))
 
 
@@ -76,15 +76,14 @@ def test_a_ban_told_over_rest_stops_connecting_too(kit, profile, tmp_path, caplo
 
     async def story():
         async with (
-            kit.scripted_venue(time_status=418, headers={"Retry-After": "1"}) as venue,
+            kit.scripted_venue(time_status=418, headers={"Retry-After": "3"}) as venue,
             kit.capturing(profile, kit.settings_for(venue, tmp_path, quotes=False)),
         ):
             await kit.until(lambda: venue.asked["/fapi/v1/time"] and venue.ever and venue.ever[0].sent > 3)
             venue.ever[0].socket.transport.abort()
-            asked = time.monotonic()
             await kit.until(lambda: said(caplog, "waiting before connecting"))
             await kit.until(lambda: len(venue.ever) == 2)
-            assert venue.handshakes[1] - asked > 0.5
+            assert venue.handshakes[1] - venue.handshakes[0] > 2.0
 
     asyncio.run(story())
 
@@ -96,6 +95,7 @@ def test_a_refused_address_is_said_plainly_and_does_not_hammer(kit, profile, tmp
             kit.scripted_venue(status=status) as venue,
             kit.capturing(profile, kit.settings_for(venue, tmp_path, quotes=False, reconnect_max_s=0.01)),
         ):
+            await kit.until(lambda: venue.handshakes)
             await asyncio.sleep(0.8)
             return len(venue.handshakes)
 
@@ -108,7 +108,7 @@ def test_a_refused_address_is_said_plainly_and_does_not_hammer(kit, profile, tmp
 
 def test_connecting_never_exceeds_the_limit_of_the_address(kit, profile, tmp_path, monkeypatch):
     """A venue that throws every connection out at once, on both routes."""
-    monkeypatch.setattr("pipeline.capture.remembering.Admission", lambda: Admission(connects=4, window_s=0.5))
+    monkeypatch.setattr("pipeline.capture.remembering.Admission", lambda: Admission(connects=4, window_s=1.0))
 
     async def story():
         async with kit.scripted_venue(status=500) as venue:
@@ -117,7 +117,7 @@ def test_connecting_never_exceeds_the_limit_of_the_address(kit, profile, tmp_pat
             return venue.handshakes
 
     handshakes = asyncio.run(story())
-    assert all(later - earlier > 0.45 for earlier, later in zip(handshakes, handshakes[4:], strict=False))
+    assert all(later - earlier > 0.6 for earlier, later in zip(handshakes, handshakes[4:], strict=False))
 
 
 def test_a_ban_and_the_attempts_outlive_a_restart(kit, profile, tmp_path, monkeypatch):
@@ -125,7 +125,7 @@ def test_a_ban_and_the_attempts_outlive_a_restart(kit, profile, tmp_path, monkey
     attempts = profile.path / "connects-capture.json"
 
     async def story():
-        async with kit.scripted_venue(status=418, headers={"Retry-After": "2"}) as venue:
+        async with kit.scripted_venue(status=418, headers={"Retry-After": "4"}) as venue:
             settings = kit.settings_for(venue, tmp_path, quotes=False)
             async with kit.capturing(profile, settings):
                 await kit.until(lambda: attempts.exists() and json.loads(attempts.read_text())["held_s"] > 1)
@@ -135,7 +135,7 @@ def test_a_ban_and_the_attempts_outlive_a_restart(kit, profile, tmp_path, monkey
                 assert len(venue.handshakes) == 1
                 await kit.until(lambda: venue.ever and venue.ever[0].sent > 3)
                 await kit.until(lambda: len(json.loads(attempts.read_text())["ages"]) == 2)
-            assert venue.handshakes[1] - venue.handshakes[0] >= 2.0
+            assert venue.handshakes[1] - venue.handshakes[0] > 3.5
 
     asyncio.run(story())
 

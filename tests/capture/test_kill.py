@@ -62,7 +62,7 @@ def test_nothing_durable_is_lost_and_a_new_life_goes_on(kit, profile, tmp_path):
             process = await start(venue, tmp_path)
             await kit.until(lambda: venue.sessions and venue.sessions[-1].sent > 100, 30)
             process.send_signal(signal.SIGTERM)
-            _, said = await asyncio.wait_for(process.communicate(), 20)
+            _, said = await asyncio.wait_for(process.communicate(), 60)
         assert process.returncode == 0, said
         assert b'event="capture stopped"' in said
         return lives

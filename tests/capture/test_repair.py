@@ -43,6 +43,9 @@ def test_capture_that_was_away_misses_nothing_in_the_end(kit, profile, publish):
     def rows(sql):
         return warehouse.select(sql)
 
+    def heard_since(since_ns):
+        return {message["data"]["s"] for at, message in kit.lines_of(profile) if at > since_ns and "stream" in message}
+
     def land():
         engine.land_everything()
         resample(warehouse, settings.parsed_timeframes, run="test")
@@ -54,8 +57,10 @@ def test_capture_that_was_away_misses_nothing_in_the_end(kit, profile, publish):
                 update={"ws_market_url": f"{base}/market", "ws_public_url": f"{base}/public", "rest_url": f"http://127.0.0.1:{port}"}
             )
             for pause_s in (4, 0):
+                since_ns = time.time_ns()
                 async with kit.capturing(profile, chosen):
-                    await asyncio.sleep(5)
+                    await kit.until(lambda since=since_ns: heard_since(since) == set(SYMBOLS))
+                    await asyncio.sleep(4)
                 await asyncio.sleep(pause_s)
             land()
             gaps = rows("SELECT symbol, first_missing, last_missing, state FROM gaps ORDER BY symbol")
@@ -150,7 +155,7 @@ def test_a_refill_beside_a_live_capture_loses_nothing_at_its_end(kit, profile, p
             addresses = {"ws_market_url": f"{base}/market", "ws_public_url": f"{base}/public", "rest_url": f"http://127.0.0.1:{port}"}
             chosen = settings.model_copy(update=addresses)
             async with kit.capturing(profile, chosen):
-                await asyncio.sleep(1.2)
+                await kit.until(lambda: heard_since(0) == set(SYMBOLS))
             await asyncio.sleep(2)  # a market of some trades a second
             async with kit.capturing(profile, chosen):
                 back_ns = time.time_ns()

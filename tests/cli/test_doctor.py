@@ -19,6 +19,7 @@ from pipeline.cli.doctor import Finding, Verdict, examine
 from pipeline.model.event import TradeKind
 from pipeline.profile import Kind, create_profile
 from pipeline.settings import Settings
+from pipeline.users import UserFile, UserRole
 
 
 def free_port() -> int:
@@ -168,3 +169,16 @@ def test_channels_of_alerts_are_named_and_a_file_that_others_can_read_is_told(tm
     assert found.verdict is Verdict.FAIL
     assert "chmod 600" in found.text
     assert "s3cret" not in found.text
+
+
+def test_who_can_reach_the_dashboard(tmp_path: Path) -> None:
+    assert findings(settings(tmp_path))["Access"].text == "the dashboard is for this machine only (0 users); it asks for no login"
+    nobody = findings(settings(tmp_path, dashboard_origins=("https://desk.example.com",)))["Access"]
+    assert nobody.verdict is Verdict.FAIL
+    assert "spreadwatch user add NAME" in nobody.text
+    UserFile(tmp_path).add("ann", UserRole.OPERATOR, "correct horse battery")
+    proxied = findings(settings(tmp_path, dashboard_origins=("https://desk.example.com",)))["Access"]
+    assert (proxied.verdict, proxied.text) == (Verdict.OK, "the dashboard asks for a login (1 user)")
+    plain = findings(settings(tmp_path, dashboard_origins=("http://desk.example.com",)))["Access"]
+    assert plain.verdict is Verdict.WARN
+    assert "in the clear" in plain.text

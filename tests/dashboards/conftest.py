@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -73,34 +74,46 @@ def stage(tmp_path_factory) -> Iterator[Stage]:
     stage.stop()
 
 
-@pytest.fixture(scope="session")
-def dashboard(stage) -> Iterator[str]:
-    """The address of a dashboard over the stage."""
+@contextmanager
+def served(stage: Stage, **chosen: str) -> Iterator[str]:
+    """The address of a dashboard over the stage, with these settings; one that says a traceback fails the test."""
     port = free_port()
     environment = os.environ | {
         "SPREADWATCH_DATA_DIR": str(stage.data_dir),
         "SPREADWATCH_DASHBOARD_PORT": str(port),
         "SPREADWATCH_PREFECT_PORT": str(free_port()),
         "SPREADWATCH_LOG_LEVEL": "WARNING",
+        "SPREADWATCH_UPLOAD_MAX_MB": "1",
+        **{f"SPREADWATCH_{name.upper()}": value for name, value in chosen.items()},
     }
-    log = (stage.data_dir / "dashboard.log").open("w")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dashboards", "--profile", "demo"], env=environment, stdout=log, stderr=log, cwd=_HERE.parents[1]
-    )
-    url = f"http://127.0.0.1:{port}"
-    for _ in range(300):
-        assert process.poll() is None, (stage.data_dir / "dashboard.log").read_text()
-        try:
-            urlopen(f"{url}/").close()
-            break
-        except OSError:
+    said = stage.data_dir / f"dashboard-{port}.log"
+    with said.open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dashboards", "--profile", "demo"], env=environment, stdout=log, stderr=log, cwd=_HERE.parents[1]
+        )
+        for _ in range(400):
+            assert process.poll() is None, said.read_text()
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
             time.sleep(0.2)
-    yield url
-    process.terminate()
-    assert process.wait(timeout=20) == 0
-    log.close()
-    said = (stage.data_dir / "dashboard.log").read_text()
-    assert "Traceback" not in said, said
+        yield f"http://127.0.0.1:{port}"
+        process.terminate()
+        assert process.wait(timeout=20) == 0
+    assert "Traceback" not in said.read_text(), said.read_text()
+
+
+@pytest.fixture(scope="session")
+def served_dashboard():
+    """``served``, for tests that want a dashboard with settings of their own."""
+    return served
+
+
+@pytest.fixture(scope="session")
+def dashboard(stage) -> Iterator[str]:
+    """The address of a dashboard over the stage that only this machine can reach: nobody has to log in."""
+    with served(stage) as url:
+        urlopen(f"{url}/").close()  # the first page takes longest
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -118,9 +131,18 @@ def chromium():
         browser.close()
 
 
+_SHIFTS = """window.shifts = []; new PerformanceObserver((list) => {
+    for (const e of list.getEntries()) if (!e.hadRecentInput)
+        window.shifts.push([e.value, e.sources.map((s) => `${s.node?.nodeName ?? "?"}.${s.node?.className ?? ""}`).join(" ")])
+}).observe({ type: "layout-shift", buffered: true })"""
+
+
 @pytest.fixture
 def tab(chromium, dashboard):
-    """A tab: ``open(query, width)`` gives the page. What asks for anything outside this machine, or says an error, fails the test."""
+    """A tab: ``open(query, width)`` gives the page. What asks for anything outside this machine, or says an error, fails the test.
+
+    ``window.shifts`` of the page are its layout shifts, [how far, of what].
+    """
     contexts, errors, outside = [], [], []
 
     def opened(query: str = "", width: int = 1440):
@@ -135,6 +157,7 @@ def tab(chromium, dashboard):
                 route.abort()
 
         context.route("**/*", judge)
+        context.add_init_script(_SHIFTS)
         page = context.new_page()
         page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: errors.append(str(error)))

@@ -1,7 +1,8 @@
 """A warehouse for the dashboard's tests: a profile with a small market in it, served over Quack, with trades that keep coming.
 
 Run as ``python stage.py DATA_DIR PORT``: prints ``ready`` when it serves; a line ``stop`` on its input ends it, ``pause`` and ``go``
-hold and release the trades. Requests are taken from ``requests`` and noted in ``request_log``; rules are applied.
+hold and release the trades, ``fire`` lets the newest rule fire. Requests are taken from ``requests`` and noted in ``request_log``;
+rules are applied.
 """
 
 from __future__ import annotations
@@ -17,8 +18,14 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
+import polars as pl
+import pyarrow as pa
+
 from pipeline.alerts import AlertState, Condition, Metric, Phase, Rule, Severity
+from pipeline.errors import UsageError
 from pipeline.jobs.report import make_order, write_report
+from pipeline.jobs.screen import keep_screen
 from pipeline.model.event import TradeKind
 from pipeline.model.pair import Pair
 from pipeline.model.timeframe import Timeframe
@@ -29,9 +36,20 @@ from pipeline.store import open_local
 from pipeline.store.access import Gatekeeper
 from pipeline.store.partitions import Made, put_partitions
 from pipeline.store.quack import serve, stop
-from pipeline.store.requests import AcknowledgeAlert, DeleteRule, EnableRule, PutRule, parse_change
+from pipeline.store.requests import (
+    AcknowledgeAlert,
+    AddPair,
+    AddSymbol,
+    DeleteRule,
+    EnableRule,
+    PutRule,
+    RemovePair,
+    RemoveSymbol,
+    parse_change,
+)
 from pipeline.store.streams import StreamReport, StreamStore
 from pipeline.store.warehouse import publish_endpoint
+from pipeline.warehouse.control import changed_universe
 
 SYMBOLS = {
     "BTCUSDT": (61_250.0, 1),
@@ -58,7 +76,10 @@ class Market:
         common = self.random.gauss(0, 1)
         for name in self.price:
             own = self.random.gauss(0, 1)
-            self.price[name] *= math.exp(scale * (0.8 * common + 0.6 * own))
+            pull = (
+                0.02 * math.log(self.price["SOLUSDT"] / self.price[name] / 249) if name == "XRPUSDT" else 0.0
+            )  # a pair that holds together
+            self.price[name] *= math.exp(scale * (0.8 * common + 0.6 * own) + pull)
 
     def tick(self, name: str) -> float:
         return round(self.price[name], SYMBOLS[name][1])
@@ -113,14 +134,44 @@ def fill(connection, market: Market, start: datetime) -> None:
 
 def insert(connection, table: str, rows: list[tuple]) -> None:
     """Many rows at once: executemany is slow in DuckDB."""
-    if not rows:
-        return
-    marks = ", ".join(["(" + ", ".join("?" * len(rows[0])) + ")"] * len(rows[:500]))
-    for at in range(0, len(rows), 500):
-        part = rows[at : at + 500]
-        if len(part) < 500:
-            marks = ", ".join(["(" + ", ".join("?" * len(rows[0])) + ")"] * len(part))
-        connection.execute(f"INSERT INTO {table} VALUES {marks}", [value for row in part for value in row])
+    if rows:
+        add(connection, table, pl.DataFrame(rows, orient="row", infer_schema_length=None).to_arrow())
+
+
+def add(connection, table: str, rows: pa.Table) -> None:
+    connection.register("rows_to_add", rows)
+    connection.execute(f"INSERT INTO {table} SELECT * FROM rows_to_add")
+    connection.unregister("rows_to_add")
+
+
+def day_of_seconds(connection, market: Market, name: str, until: datetime) -> None:
+    """A day of 1s bars of one symbol, every second of it but for a hole of ten minutes, which ends where the market begins."""
+    decimals = SYMBOLS[name][1]
+    rng = np.random.default_rng(11)
+    steps = rng.normal(0, 0.00012, 86_400)
+    closes = market.price[name] * np.exp(np.cumsum(steps) - steps.sum())
+    opens = np.concatenate([closes[:1], closes[:-1]])
+    wide = np.abs(rng.normal(0, 0.00004, (2, 86_400))) * closes
+    volume = np.abs(rng.normal(8, 4, 86_400)) * 100 / closes + 0.001
+    ids = np.arange(-86_400, 0)
+    rows = pl.DataFrame(
+        {
+            "symbol": [name] * 86_400,
+            "ts": [until - timedelta(seconds=86_400 - at) for at in range(86_400)],
+            "open": opens.round(decimals),
+            "high": (np.maximum(opens, closes) + wide[0]).round(decimals),
+            "low": (np.minimum(opens, closes) - wide[1]).round(decimals),
+            "close": closes.round(decimals),
+            "volume": volume.round(3),
+            "quote_volume": volume.round(3) * closes.round(decimals),
+            "trades": rng.integers(1, 9, 86_400),
+            "taker_buy_volume": (volume / 2).round(3),
+            "first_id": ids,
+            "last_id": ids,
+            "revision": 0,
+        }
+    )
+    add(connection, "bars_1s_recent", pl.concat([rows[:40_000], rows[40_600:]]).to_arrow())
 
 
 def second(connection, market: Market, ts: datetime, commit: int) -> None:
@@ -294,6 +345,24 @@ def alerts(connection, now: datetime) -> None:
         )
 
 
+def fire(connection, now: datetime) -> None:
+    """What landing does when the newest rule fires."""
+    (text,) = connection.execute("SELECT rule FROM alert_rules ORDER BY created_at DESC LIMIT 1").fetchone()
+    rule, us = Rule.from_json(text), int(now.timestamp() * 1e6)
+    state = AlertState(rule_id=rule.rule_id, series=rule.target, phase=Phase.FIRING, since_us=us, value=rule.threshold, fired_us=us)
+    connection.execute("DELETE FROM alert_states WHERE rule_id = ?", [rule.rule_id])
+    connection.execute(
+        "INSERT INTO alert_states VALUES (?, ?, 'firing', make_timestamptz(?), ?, false, ?)",
+        [rule.rule_id, rule.target, us, rule.threshold, state.to_json()],
+    )
+    connection.execute(
+        """INSERT INTO alert_events BY NAME SELECT ? AS event_id, ? AS rule_id, ? AS series, 'firing' AS kind,
+           ?::TIMESTAMPTZ AS occurred_at, ? AS value, ? AS threshold, ? AS severity, ? AS message, '{}' AS payload""",
+        [uuid.uuid4().hex, rule.rule_id, rule.target, now, rule.threshold, rule.threshold, rule.severity.value,
+         f"firing: {rule.target} [{rule.name}]"],
+    )  # fmt: skip
+
+
 def upkeep(warehouse, profile: Profile, now: datetime) -> None:
     """What flows have made, how good it is, and a report."""
     connection, made = warehouse.connection, []
@@ -326,8 +395,35 @@ def upkeep(warehouse, profile: Profile, now: datetime) -> None:
     write_report(warehouse, profile, universe, Settings(), order, now=now, run="report:report of the last 6 hours")
 
 
-def apply_requests(connection, now: datetime) -> None:
+def screens(warehouse, now: datetime) -> None:
+    """Two kept screens of the real bars: one direction over ten hours, then all pairs over the whole day that trade enough."""
+    minute = Timeframe.parse("1m")
+    keep_screen(warehouse, tuple(SYMBOLS), minute, now=now, keep=9, run="screen:one way", lookback=600, both_directions=False)
+    names = [name for name in SYMBOLS if name != "1000PEPEUSDT"]
+    keep_screen(warehouse, names, minute, now=now + timedelta(seconds=1), keep=9, run="screen:all pairs")
+
+
+def change_universe(profile: Profile, change) -> str:
+    try:
+        publish_universe(profile, changed_universe(read_universe(profile), change))
+    except UsageError as error:
+        return f"refused: {error}"
+    return "applied"
+
+
+def measured(connection, now: datetime) -> None:
+    """Liquidity of every symbol but one."""
+    at = now.replace(minute=now.minute // 5 * 5, second=0)
+    rows = [
+        (name, "1m", at, 60, 1_000.0 + n, 5e6 * (n + 1), 4_000 + n, 0.1, 3e-10 * (n + 1), None, None, 0.1, 1.5 + n / 4, 0.5, "")
+        for n, name in enumerate(list(SYMBOLS)[:-1])
+    ]
+    insert(connection, "liquidity", rows)
+
+
+def apply_requests(connection, profile: Profile, now: datetime) -> None:
     for request_id, kind, payload in connection.execute("SELECT request_id, kind, payload FROM requests ORDER BY requested_at").fetchall():
+        outcome = "applied"
         match parse_change(kind, payload):
             case PutRule(rule):
                 connection.execute("DELETE FROM alert_rules WHERE rule_id = ?", [rule.rule_id])
@@ -346,9 +442,11 @@ def apply_requests(connection, now: datetime) -> None:
                     "UPDATE alert_states SET acknowledged = true, snapshot = ? WHERE rule_id = ? AND series = ?",
                     [json.dumps(done), rule_id, series],
                 )
+            case AddSymbol() | RemoveSymbol() | AddPair() | RemovePair() as change:
+                outcome = change_universe(profile, change)
             case _:
                 pass
-        connection.execute("INSERT INTO request_log VALUES (?, ?, now(), 'applied')", [request_id, kind])
+        connection.execute("INSERT INTO request_log VALUES (?, ?, now(), ?)", [request_id, kind, outcome])
         connection.execute("DELETE FROM requests WHERE request_id = ?", [request_id])
 
 
@@ -414,13 +512,16 @@ def main(data_dir: Path, port: int) -> None:
             )
         insert(connection, "resample_cursors", [("1m", 0), ("5m", 0)])
         upkeep(warehouse, profile, now)
+        screens(warehouse, now)
+        day_of_seconds(connection, market, "BNBUSDT", now - timedelta(seconds=60))
+        measured(connection, now)
         for at in range(60, 0, -1):
             second(connection, market, now - timedelta(seconds=at), commit)
     endpoint = publish_endpoint(profile, "127.0.0.1", port)
     tokens = {token: role for role, token in endpoint.tokens.items()}
     serve(connection, host="127.0.0.1", port=port, gatekeeper=Gatekeeper(tokens), server_token="stage-" + uuid.uuid4().hex)
     cursor = connection.cursor()
-    stopping, paused = threading.Event(), threading.Event()
+    stopping, paused, firing = threading.Event(), threading.Event(), threading.Event()
 
     def listen() -> None:
         for line in sys.stdin:
@@ -429,6 +530,8 @@ def main(data_dir: Path, port: int) -> None:
                     paused.set()
                 case "go":
                     paused.clear()
+                case "fire":
+                    firing.set()
                 case "stop":
                     break
         stopping.set()
@@ -447,7 +550,10 @@ def main(data_dir: Path, port: int) -> None:
             if last_minute not in (None, ts.minute):
                 signals(cursor, market, ts.replace(second=0) - timedelta(minutes=1), model, {pair: move(pair) for pair in PAIRS})
             last_minute = ts.minute
-            apply_requests(cursor, ts)
+            apply_requests(cursor, profile, ts)
+            if firing.is_set():
+                firing.clear()
+                fire(cursor, ts)
             cursor.execute("DELETE FROM journal_clock")
             cursor.execute("INSERT INTO journal_clock VALUES (?, ?, 1000, false, now())", [datetime.now(UTC), commit])
             cursor.execute("COMMIT")

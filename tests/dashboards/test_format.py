@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from dashboards.format import NONE, age, compact, decimals_of, number, p_value, percent, price, short_time, significant
+from dashboards.format import NONE, age, compact, decimals_of, duration, number, p_value, percent, price, short_time, significant
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,11 @@ def test_compact(value, text):
 )
 def test_age(seconds, text):
     assert age(seconds) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(1, "1 s"), (90, "90 s"), (300, "5 min"), (14_400, "4 h"), (864_000, "10 d")])
+def test_duration(seconds, text):
+    assert duration(seconds) == text
 
 
 @pytest.mark.parametrize(

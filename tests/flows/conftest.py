@@ -30,7 +30,7 @@ def prefect() -> Iterator[None]:
     from prefect.testing.utilities import prefect_test_harness
 
     # Ending a heartbeat costs a second a run.
-    with prefect_test_harness(server_startup_timeout=90), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+    with prefect_test_harness(server_startup_timeout=200), temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
         yield
 
 

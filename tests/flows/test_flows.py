@@ -20,6 +20,14 @@ pytestmark = pytest.mark.usefixtures("prefect")
         ("check_quality", {"symbols": ["NOPE"]}, "symbol NOPE is not in the universe"),
         ("check_quality", {"timeframes": ["7m"]}, "timeframe '7m' "),
         ("backfill", {"timeframes": ["1s"]}, "has no candlesticks of 1s"),
+        ("backfill", {"what": ["quotes"]}, r"flow backfill cannot use what.0: Input should be 'klines' or 'trades'; its deployment's page"),
+        ("fit_pairs", {"lookback": 5}, "cannot use lookback: Input should be greater than or equal to 30"),
+        ("liquidity", {"window": "wide"}, "cannot use window: Input should be a valid integer"),
+        ("screen", {"lookback": 3, "directions": "up"}, "cannot use lookback: .*; directions: Input should be 'both' or 'forward'"),
+        ("report", {"hours": 0}, "cannot use hours: Input should be greater than or equal to 1"),
+        ("report", {"pairs": ["AAA/BBB"]}, "pair AAA/BBB is not in the universe"),
+        ("archive", {"datasets": ["trades"]}, "dataset 'trades' is not known"),
+        ("maintain", {"warn_below_gb": "little"}, "cannot use warn_below_gb: Input should be a valid number"),
     ],
 )
 def test_a_wrong_parameter_fails_at_once_with_one_line(make_profile, name, parameters, said):

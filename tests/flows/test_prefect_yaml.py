@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from inspect import signature
 from pathlib import Path
 
 import yaml
@@ -32,6 +33,18 @@ def test_the_file_has_the_served_deployments():
             manual.add(flow)
     assert scheduled == {plan.flow.name: (plan.every_s, plan.offset_s) for plan in plans(Settings.model_construct(**defaults()))}
     assert manual == set(scheduled)
+
+
+def test_its_parameters_are_what_the_served_flows_take():
+    found = yaml.safe_load((ROOT / "deployments" / "prefect.yaml").read_text())["deployments"]
+    flows = {plan.flow.name: plan.flow for plan in plans(Settings.model_construct(**defaults()))}
+    given = [(flows[one["entrypoint"].partition(":")[2]], one["parameters"]) for one in found if "parameters" in one]
+    assert len(given) == 12
+    for flow, parameters in given:
+        asked = {name: parameter.default for name, parameter in signature(flow.fn).parameters.items()}
+        bare = flow.validate_parameters(parameters)
+        for name, value in parameters.items():
+            assert bare[name] == (asked[name] if asked[name] is not None else value), (flow.name, name)
 
 
 def defaults() -> dict[str, object]:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
@@ -110,9 +111,10 @@ async def _deployments_are_registered():
         lost = await client.create_flow_run_from_deployment(manual.id)
         await client.set_flow_run_state(lost.id, Running(), force=True)
 
-        removed, marked = await clear_leftovers()
-        assert removed >= 2  # the first runs of both registrations that were due at once
-        assert marked == 1
+        # Two at once: each meets runs that the other has just removed.
+        (removed, marked), (removed_too, marked_too) = await asyncio.gather(clear_leftovers(), clear_leftovers())
+        assert max(removed, removed_too) >= 2  # the first runs of both registrations that were due at once
+        assert max(marked, marked_too) == 1
         assert (await client.read_flow_run(lost.id)).state_name == "Crashed"
         assert (await client.read_flow_run(waiting.id)).state_name == "Scheduled"
         _, marked = await clear_leftovers()  # a first run may have become due in between
@@ -121,6 +123,4 @@ async def _deployments_are_registered():
 
 @pytest.mark.usefixtures("prefect")
 def test_deployments_first_runs_and_leftovers():
-    import asyncio
-
     asyncio.run(_deployments_are_registered())

@@ -34,7 +34,7 @@ TABLES = {
 class Bench:
     """One profile, and commands on it in processes of their own."""
 
-    def __init__(self, directory, name, url):
+    def __init__(self, directory, name, url, end):
         self.profile = open_profile(directory, name, Kind.SIMULATED, TradeKind.AGGREGATE, created_at="2026-03-02T00:00:00Z")
         publish_universe(self.profile, Universe(("OPUSDT", "ARBUSDT"), (), 1))
         with socket.socket() as probe:
@@ -43,8 +43,7 @@ class Bench:
         given = {"data_dir": str(directory), "profile": name, "warehouse_port": str(port), "rest_url": url, "archive_url": url}
         given |= {"symbols": "OPUSDT,ARBUSDT", "pairs": "OPUSDT/ARBUSDT", "log_level": "ERROR", "batch_max_lines": "5000"}
         self._environment = os.environ | {f"SPREADWATCH_{key.upper()}": value for key, value in given.items()}
-        today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-        start, end = today - timedelta(days=2), today
+        start = end - timedelta(days=2)
         self._orders = [
             ["--what", "klines", "--from", start.isoformat(), "--to", end.isoformat()],
             ["--symbol", "OPUSDT", "--what", "trades", "--source", "archive", "--from", start.isoformat(), "--to", end.isoformat()],
@@ -93,7 +92,8 @@ def finish(process):
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_backfills_run_again_give_the_tables_of_an_undisturbed_one(tmp_path, own_venue_url):
-    calm = Bench(tmp_path, "calm", own_venue_url)
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    calm = Bench(tmp_path, "calm", own_venue_url, today)
     spent = []
     for start in calm.backfills():
         began = time.monotonic()
@@ -107,7 +107,7 @@ def test_killed_backfills_run_again_give_the_tables_of_an_undisturbed_one(tmp_pa
     assert expected["open gaps"].is_empty()
 
     chance = random.Random(11)
-    alone = Bench(tmp_path, "alone", own_venue_url)
+    alone = Bench(tmp_path, "alone", own_venue_url, today)
     for start, seconds in zip(alone.backfills(), spent, strict=True):
         for _ in range(KILLS):
             process = start()
@@ -120,7 +120,7 @@ def test_killed_backfills_run_again_give_the_tables_of_an_undisturbed_one(tmp_pa
         finish(start())
     same(alone.tables(), expected)
 
-    served = Bench(tmp_path, "served", own_venue_url)
+    served = Bench(tmp_path, "served", own_venue_url, today)
     warehouse = served.serve()
     try:
         for start, seconds in zip(served.backfills(), spent, strict=True):

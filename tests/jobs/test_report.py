@@ -21,6 +21,7 @@ from pipeline.jobs.svg import Band, Level, line_chart
 from pipeline.model.timeframe import Timeframe
 from pipeline.profile import Kind
 from pipeline.settings import Settings
+from pipeline.store.flow_runs import note_flow_run
 from pipeline.store.outbox import OutboxStore
 from pipeline.store.partitions import load_partitions
 from pipeline.store.reports import list_reports
@@ -87,7 +88,12 @@ def test_everything_that_is_known_of_a_pair_is_said(analysed, profile):
            ?::TIMESTAMPTZ AS since, 'x' AS run""",
         [NOW, NOW],
     )
+    for run, minute, ok, detail in (("a", 30, True, ""), ("b", 40, False, "disk <full>"), ("c", -400, False, "long ago")):
+        at = NOW - timedelta(hours=1) + timedelta(minutes=minute)
+        note_flow_run(analysed, run=run, flow="resample", ended_at=at, ok=ok, detail=detail)
     _, text = written(analysed, profile, hours=2)
+    (flow,) = re.findall(r"<tr><td>resample</td>.*?</tr>", text)
+    assert re.findall(r">([^<]+)<", flow) == ["resample", "2", "1", "2026-03-02 11:40:05", "2026-03-02 11:40:05", "disk &lt;full&gt;"]
     assert "not screened" in text
     assert "Cointegrated at the 5 % level" in text or "Not shown to be cointegrated at the 5 % level" in text
     assert "&lt;ETHUSDT/BTCUSDT&gt; at 30" in text
@@ -105,7 +111,14 @@ def test_an_empty_warehouse_gives_a_report_that_says_so(warehouse, profile):
     for name in ("bars_1s_recent", "ticks_recent", "quotes_recent", "journal_clock"):
         warehouse.connection.execute(f"DELETE FROM {name}")
     _, text = written(warehouse, profile, hours=1)
-    for said in ("No model yet", "No bar yet.", "Nothing has been landed yet.", "No check has run yet.", "Not measured yet."):
+    for said in (
+        "No model yet",
+        "No bar yet.",
+        "Nothing has been landed yet.",
+        "No check has run yet.",
+        "Not measured yet.",
+        "No run has ended",
+    ):
         assert said in text, said
 
 

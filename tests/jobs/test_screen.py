@@ -6,11 +6,11 @@ import pytest
 
 from pipeline.errors import TooShort, UsageError
 from pipeline.jobs.resample import resample
-from pipeline.jobs.screen import default_timeframe, keep_screen, screen
+from pipeline.jobs.screen import default_timeframe, keep_screen, screen, try_screen
 from pipeline.model.timeframe import Timeframe
 from pipeline.settings import Settings
 from pipeline.store.partitions import load_partitions
-from pipeline.store.screens import list_screens, load_screen, screened_pairs
+from pipeline.store.screens import list_screens, load_screen, newest_screen, screened_pairs
 
 NOW = datetime(2026, 3, 2, 12, 0, 5, tzinfo=UTC)
 MINUTE = Timeframe.parse("1m")
@@ -68,6 +68,19 @@ def test_a_screen_is_kept_once_for_the_same_bars(warehouse):
     assert entry["partition"].startswith("1m/2026-03-02T")
     assert (entry["complete"], entry["rows"], entry["revision"], entry["fingerprint"]) == (True, 2, 0, first.window.screen_id)
     assert entry["inputs"] == ["bars/ETHUSDT/1m/2026-03-02", "bars/BTCUSDT/1m/2026-03-02"]
+
+
+def test_a_screen_that_is_only_tried_is_what_would_be_kept_and_keeps_nothing(warehouse):
+    resample(warehouse, (MINUTE,))
+    assert newest_screen(warehouse) is None
+    tried = try_screen(warehouse, ["ETHUSDT", "BTCUSDT"], MINUTE, now=NOW, lookback=110)
+    assert newest_screen(warehouse) is None
+    assert load_partitions(warehouse, asset="screens").is_empty()
+    made = kept(warehouse)
+    assert tried.rows.equals(made.rows)
+    assert (tried.written, made.written) == (False, True)
+    assert newest_screen(warehouse) == (2, NOW)
+    assert list_screens(warehouse, level=1.0).select("symbols", "tests", "pairs", "found").rows() == [(2, 2, 2, 2)]
 
 
 def test_another_request_or_other_bars_are_another_screen(warehouse, more_trades):

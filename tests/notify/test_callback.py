@@ -132,7 +132,7 @@ def test_a_function_that_hangs_holds_up_nothing(hooks, make_event):
     error = refused(channel, make_event())
     assert error.retryable
     assert "still busy" in str(error)
-    assert time.monotonic() - begin < 2
+    assert time.monotonic() - begin < 15
     hooks.release.set()
     channel._thread.join(5)
     call(channel, make_event())

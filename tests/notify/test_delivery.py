@@ -119,7 +119,7 @@ def test_a_slow_channel_delays_no_other(receiver, make_event, tmp_path, monkeypa
     (tmp_path / "sw_quick.py").write_text("import time\nseen = []\ndef hook(event):\n    seen.append(time.monotonic())\n")
     monkeypatch.syspath_prepend(tmp_path)
     receiver.delay_s = 30.0
-    channels = {"webhook": WebhookChannel(receiver.url, timeout_s=1.0), "callback": CallbackChannel("sw_quick:hook")}
+    channels = {"webhook": WebhookChannel(receiver.url, timeout_s=4.0), "callback": CallbackChannel("sw_quick:hook")}
     rows = [row for k in range(9) for row in outbox_rows(make_event(series=f"S{k}"), channels, NOW)]
     begin = time.monotonic()
     results = run(rows, channels)
@@ -129,8 +129,8 @@ def test_a_slow_channel_delays_no_other(receiver, make_event, tmp_path, monkeypa
     assert [result.outcome for result in results if result.channel == "callback"] == [Outcome.DELIVERED] * 9
     # the webhook was left alone after one time-out
     assert [result.outcome for result in results if result.channel == "webhook"] == [Outcome.RETRY] * 4
-    assert sw_quick.seen[-1] - begin < 0.9
-    assert took < 2.5
+    assert sw_quick.seen[-1] - begin < 3.5
+    assert took < 12
 
 
 def test_a_channel_that_is_not_configured_is_tried_in_vain(make_event):

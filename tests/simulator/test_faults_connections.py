@@ -36,7 +36,7 @@ def ended(broken, plan: str, path: str = PATH) -> tuple[ConnectionClosed, list[s
 
     async def story():
         heard: list[str] = []
-        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}{path}") as client, asyncio.timeout(5):
+        async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}{path}") as client, asyncio.timeout(30):
             try:
                 while True:
                     heard.append(await client.recv())
@@ -44,6 +44,13 @@ def ended(broken, plan: str, path: str = PATH) -> tuple[ConnectionClosed, list[s
                 return error, heard
 
     return asyncio.run(story())
+
+
+async def has_begun(caplog) -> None:
+    """Wait until the fault of a plan is there."""
+    async with asyncio.timeout(30):
+        while not any(record.getMessage() == "simulator.fault_began" for record in caplog.records):  # noqa: ASYNC110 -- a log
+            await asyncio.sleep(0.01)
 
 
 def test_drop_is_a_tcp_reset(broken, caplog):
@@ -67,7 +74,7 @@ def test_close_has_its_code(broken):
 def test_life_ends_every_connection_that_is_too_old(broken):
     begun = time.monotonic()
     error, _ = ended(broken, '[[fault]]\nkind = "life"\nafter_s = 0.25')
-    assert 0.25 <= time.monotonic() - begun < 2
+    assert 0.25 <= time.monotonic() - begun < 20
     assert error.rcvd is not None
     assert error.rcvd.code == 1001
 
@@ -80,14 +87,16 @@ def test_shutdown_is_announced_before_the_end(broken, path):
     assert any(isinstance(decode(text, 1), Shutdown) for text in heard)
 
 
-def test_a_half_open_socket_stays_and_answers_nothing(broken):
+def test_a_half_open_socket_stays_and_answers_nothing(broken, caplog):
+    caplog.set_level(logging.INFO, logger="pipeline.simulator")
+
     async def story():
         async with (
-            broken('[[fault]]\nkind = "half_open"\nat_s = 0.1') as port,
+            broken('[[fault]]\nkind = "half_open"\nat_s = 1.5') as port,
             connect(f"ws://127.0.0.1:{port}{PATH}", ping_interval=None, close_timeout=0.1) as client,
         ):
             await (await client.ping())
-            await asyncio.sleep(0.2)
+            await has_begun(caplog)
             heard = 0
             with suppress(TimeoutError):
                 async with asyncio.timeout(0.1):
@@ -108,7 +117,7 @@ def test_a_half_open_socket_stays_and_answers_nothing(broken):
 
 
 def test_a_slow_connection_gets_everything_late(broken, clock):
-    plan = '[[fault]]\nkind = "slow"\nat_s = 0\nfor_s = 0.5\nbytes_per_s = 400'
+    plan = '[[fault]]\nkind = "slow"\nat_s = 0\nfor_s = 2.0\nbytes_per_s = 400'
 
     async def story():
         fast = clock(1_795_360_123_456, 10.0)
@@ -116,43 +125,48 @@ def test_a_slow_connection_gets_everything_late(broken, clock):
             begun = time.monotonic()
             early, late = 0, []
             with suppress(TimeoutError):
-                async with asyncio.timeout(1.1):
+                async with asyncio.timeout(3.0):
                     while True:
                         text = await client.recv()
-                        if time.monotonic() - begun < 0.45:
+                        if time.monotonic() - begun < 1.0:
                             early += len(text)
                         late.append(json.loads(text))
             return early, late
 
     early, frames = asyncio.run(story())
-    assert early < 300
+    assert 0 < early < 600  # what is quick is thousands
     for symbol in ("BTCUSDT", "ETHUSDT"):
         mine = [frame["a"] for frame in frames if frame["s"] == symbol]
         assert mine == list(range(mine[0], mine[0] + len(mine)))
 
 
-def test_refused_connections_do_not_end_the_open_ones(broken):
+def test_refused_connections_do_not_end_the_open_ones(broken, caplog):
+    caplog.set_level(logging.INFO, logger="pipeline.simulator")
+
     async def story():
         async with (
-            broken('[[fault]]\nkind = "refuse"\nat_s = 0.1\nfor_s = 0.3') as port,
+            broken('[[fault]]\nkind = "refuse"\nat_s = 0.5\nfor_s = 2') as port,
             connect(f"ws://127.0.0.1:{port}{PATH}") as client,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fapi/v1") as rest,
         ):
-            await asyncio.sleep(0.2)
+            await has_begun(caplog)
             with pytest.raises(ConnectionRefusedError):
                 await connect(f"ws://127.0.0.1:{port}{PATH}")
             with pytest.raises(httpx.ConnectError):
                 await rest.get("ping")
             await (await client.ping())
-            await asyncio.sleep(0.3)
-            return (await rest.get("ping")).status_code
+            async with asyncio.timeout(30):
+                while True:
+                    with suppress(httpx.ConnectError):
+                        return (await rest.get("ping")).status_code
+                    await asyncio.sleep(0.05)
 
     assert asyncio.run(story()) == 200
 
 
 def test_rest_answers_errors_and_leaves_ping_alone(broken):
     plan = "\n".join(
-        f'[[fault]]\nkind = "status"\nat_s = 0\nfor_s = 3\ncode = {code}\npath = "{path}"\n{more}'
+        f'[[fault]]\nkind = "status"\nat_s = 0\nfor_s = 60\ncode = {code}\npath = "{path}"\n{more}'
         for code, path, more in (
             (429, "aggTrades", "retry_after_s = 3"),
             (418, "klines", "retry_after_s = 120"),

@@ -58,8 +58,8 @@ async def rest_ids(port: int, first: int, last: int, symbol: str = "BTCUSDT") ->
 
 def test_skipped_ids_are_missing_from_the_stream_and_given_by_rest(broken):
     async def story():
-        async with broken('[[fault]]\nkind = "skip"\nat_s = 0.4\ncount = 7') as port:
-            seen = ids(await hear(port, 0.9))
+        async with broken('[[fault]]\nkind = "skip"\nat_s = 1.2\ncount = 7') as port:
+            seen = ids(await hear(port, 1.7))
             return seen, await rest_ids(port, seen[0], seen[-1])
 
     seen, told = asyncio.run(story())
@@ -132,11 +132,11 @@ def test_duplicates_and_overtaken_messages_lose_nothing(broken):
 
 def test_delayed_messages_come_late_and_in_order(broken):
     async def story():
-        plan = '[[fault]]\nkind = "delay"\nat_s = 0.4\nfor_s = 0.2\nby_s = 0.3'
+        plan = '[[fault]]\nkind = "delay"\nat_s = 1.2\nfor_s = 0.4\nby_s = 0.6'
         arrived = []
         async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}", close_timeout=0.1) as client:
             with suppress(TimeoutError):
-                async with asyncio.timeout(0.8):
+                async with asyncio.timeout(2.6):
                     while True:
                         arrived.append((json.loads(await client.recv())["a"], time.monotonic()))
         return arrived
@@ -145,11 +145,11 @@ def test_delayed_messages_come_late_and_in_order(broken):
     seen = [one for one, _ in arrived]
     assert seen == list(range(seen[0], seen[-1] + 1))
     pauses = [later[1] - earlier[1] for earlier, later in pairwise(arrived)]
-    assert max(pauses) > 0.2
+    assert max(pauses) > 0.4
 
 
 def test_a_silent_stream_speaks_again_when_it_is_subscribed_again(broken):
-    plan = '[[fault]]\nkind = "silence"\nat_s = 0.15\nstream = "btcusdt@aggTrade"'
+    plan = '[[fault]]\nkind = "silence"\nat_s = 0.8\nstream = "btcusdt@aggTrade"'
 
     async def story():
         async with (
@@ -159,8 +159,8 @@ def test_a_silent_stream_speaks_again_when_it_is_subscribed_again(broken):
             seen: list[tuple[float, str]] = []
             begun = time.monotonic()
             asked = False
-            while (now := time.monotonic() - begun) < 0.8:
-                if now > 0.5 and not asked:
+            while (now := time.monotonic() - begun) < 2.2:
+                if now > 1.5 and not asked:
                     asked = True
                     await client.send(json.dumps({"method": "SUBSCRIBE", "params": [STREAM], "id": 1}))
                 with suppress(TimeoutError):
@@ -171,10 +171,10 @@ def test_a_silent_stream_speaks_again_when_it_is_subscribed_again(broken):
     seen = asyncio.run(story())
     mine = [now for now, stream in seen if stream == STREAM]
     others = [now for now, stream in seen if stream == "ethusdt@aggTrade"]
-    assert any(now < 0.15 for now in mine)
-    assert not [now for now in mine if 0.25 < now < 0.45]
-    assert [now for now in others if 0.25 < now < 0.45]
-    assert [now for now in mine if now > 0.55]
+    assert any(now < 0.8 for now in mine)
+    assert not [now for now in mine if 1.1 < now < 1.4]
+    assert [now for now in others if 1.1 < now < 1.4]
+    assert [now for now in mine if now > 1.6]
 
 
 @pytest.mark.parametrize("path", [f"/market/ws/{STREAM}", f"/market/stream?streams={STREAM}"])
@@ -202,19 +202,19 @@ def test_malformed_frames_are_read_by_no_decoder(broken, path):
 
 def test_a_malformed_frame_takes_the_place_of_the_true_one(broken):
     async def story():
-        async with broken('[[fault]]\nkind = "malformed"\nat_s = 0.4\ncount = 3\nshape = "truncated"') as port:
-            return await hear(port, 0.9)
+        async with broken('[[fault]]\nkind = "malformed"\nat_s = 1.2\ncount = 3\nshape = "truncated"') as port:
+            return await hear(port, 1.7)
 
     good = [json.loads(raw)["a"] for raw in asyncio.run(story()) if raw.endswith(b"}")]
     assert len(set(range(good[0], good[-1] + 1)) - set(good)) == 3
 
 
 def test_an_oversized_frame_is_valid_and_ends_a_connection_with_a_limit(broken):
-    plan = '[[fault]]\nkind = "oversized"\nat_s = 0.4\nbytes = 1_500_000'
+    plan = '[[fault]]\nkind = "oversized"\nat_s = 1.2\nbytes = 1_500_000'
 
     async def patient():
         async with broken(plan) as port:
-            return await hear(port, 0.9)
+            return await hear(port, 1.7)
 
     heard = asyncio.run(patient())
     (large,) = [raw for raw in heard if len(raw) > 1_000_000]
@@ -225,7 +225,7 @@ def test_an_oversized_frame_is_valid_and_ends_a_connection_with_a_limit(broken):
 
     async def strict():
         async with broken(plan) as port, connect(f"ws://127.0.0.1:{port}/market/ws/{STREAM}", close_timeout=0.1) as client:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 while True:
                     await client.recv()
 

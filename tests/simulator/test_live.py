@@ -142,7 +142,7 @@ def test_unsubscribing_stops_a_stream_and_pings_are_answered(running, clock):
             connect(f"ws://127.0.0.1:{port}/market/ws/btcusdt@aggTrade") as client,
         ):
             assert json.loads(await client.recv())["e"] == "aggTrade"
-            await asyncio.wait_for(await client.ping(), 5)
+            await asyncio.wait_for(await client.ping(), 30)
             await client.send('{"method":"UNSUBSCRIBE","params":["btcusdt@aggTrade"],"id":2}')
             while "result" not in await client.recv():
                 pass
@@ -176,7 +176,7 @@ def test_the_server_pings(running, monkeypatch):
                 b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
             )
             assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
-            frame = await asyncio.wait_for(reader.readexactly(1), 5)
+            frame = await asyncio.wait_for(reader.readexactly(1), 30)
             writer.close()
             return frame
 
@@ -220,4 +220,4 @@ def test_it_stops_with_clients_connected(running):
         with pytest.raises(ConnectionClosed):
             await drain(client)
 
-    asyncio.run(asyncio.wait_for(story(), 10))
+    asyncio.run(asyncio.wait_for(story(), 60))

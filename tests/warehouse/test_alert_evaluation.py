@@ -72,9 +72,9 @@ def test_a_silence_of_hours_in_one_batch_is_evaluated_whole_and_quickly(lab, tra
     put(lab, rule_id="return", metric="return", condition="outside", threshold=0.5, timeframe="5s", window=3)
     end = 3_600_000 * hours
     lines = [trade("BTCUSDT", 1, T0), trade("BTCUSDT", 2, T0 + 300), trade("BTCUSDT", 3, T0 + end)]
-    began = time.perf_counter()
+    began = time.process_time()
     lab.land(lines)
-    assert time.perf_counter() - began < 3.0
+    assert time.process_time() - began < 3.0
     assert told(lab) == [
         ("return", "BTCUSDT", "nodata", 20_000),
         ("volume", "BTCUSDT", "firing", 5_000_000),

@@ -193,9 +193,9 @@ def test_counters_go_on_when_the_warehouse_is_started_anew_and_a_taken_port_stop
             await process
 
     write(50)
-    first = asyncio.run(asyncio.wait_for(live(50), 30))
+    first = asyncio.run(asyncio.wait_for(live(50), 90))
     write(7)
-    second = asyncio.run(asyncio.wait_for(live(57), 30))
+    second = asyncio.run(asyncio.wait_for(live(57), 90))
     assert second["spreadwatch_landed_messages_total", "capture", "trades"] == 57
     assert second["spreadwatch_reconnects_total",] == first["spreadwatch_reconnects_total",] == 2
     counters = {key: value for key, value in first.items() if key[0].startswith("spreadwatch_") and key[0].endswith("_total")}

@@ -72,16 +72,20 @@ def clock(speed):
 async def heard_live(profile):
     plan = Plan(tuple(parse_option(text, number) for number, text in enumerate(FAULTS, 1)), seed=3)
     async with captured(profile, SimulatorConfig(port=0, faults=plan), clock(SPEED)):
+        await until(profile, b'"e":"aggTrade"')
         await asyncio.sleep(LIVE_S)
 
 
 async def heard_again(profile, recordings):
     async with captured(profile, SimulatorConfig(port=0, replay=recordings, speed=float("inf"))):
-        for _ in range(600):
+        await until(profile, b"replayEnd")
+
+
+async def until(profile, words):
+    """Wait until they are in the journal."""
+    async with asyncio.timeout(90):
+        while not any(words in path.read_bytes() for path in (profile.journal / "capture").glob("*.jnl")):  # noqa: ASYNC110 -- a file
             await asyncio.sleep(0.05)
-            if any(b"replayEnd" in path.read_bytes() for path in (profile.journal / "capture").glob("*.jnl")):
-                return
-    pytest.fail("the replay has not ended in 30 s")
 
 
 def tables(profile, *, land=True):

@@ -49,18 +49,19 @@ def test_lags_are_those_of_the_ticks_net_of_the_venues_clock(live, trade):
     ]
     said = {"clock": {"offset_ms": 30.0, "rtt_ms": 4.0, "at_ns": now}, "buffered": 77, "waiting": 3}
     live.land([clock(now, {BTC: (0, None)}, **said)])
+    began = time.time_ns()
     live.land(lines)
-    committed = time.time_ns()
+    ended = time.time_ns()
     live.land([clock(now + SECOND, {BTC: (101, now)}, **said)])
     found = row(live, BTC)
     lags = live.warehouse.select("SELECT (epoch_us(recv_time) - epoch_us(event_time)) / 1000 + 30 AS ms FROM ticks ORDER BY ms")["ms"]
     assert found["wire_p50_ms"] == pytest.approx(lags[50], rel=0.05)
     assert found["wire_p99_ms"] == pytest.approx(lags[99], rel=0.05)
     assert found["wire_max_ms"] == pytest.approx(730, abs=2)
-    oldest_ms = (committed - live.warehouse.select("SELECT epoch_ns(min(recv_time)) AS ns FROM ticks").item()) / 1e6
-    assert found["landing_max_ms"] == pytest.approx(oldest_ms, rel=0.05)
+    oldest = live.warehouse.select("SELECT epoch_ns(min(recv_time)) AS ns FROM ticks").item()
+    assert (began - oldest) / 1e6 * 0.95 < found["landing_max_ms"] < (ended - oldest) / 1e6 * 1.05
     assert found["visible_max_ms"] >= found["landing_max_ms"]
-    assert found["visible_max_ms"] == pytest.approx((committed - now) / 1e6 + 900 - 1 + 30, rel=0.05)
+    assert (began - now) / 1e6 + 900 < found["visible_max_ms"] < (ended - now) / 1e6 + 900 + 30
     capture = row(live, "capture")
     assert (capture["clock_offset_ms"], capture["clock_rtt_ms"], capture["buffered_bytes"], capture["waiting_frames"]) == (30, 4, 77, 3)
     assert live.rows("SELECT min(epoch_ms(event_time)) FROM ticks") == [(now // 10**6 - 899,)]  # no time is altered by it

@@ -38,11 +38,16 @@ def step(state: FloatArray, y: float, x: float, drift: float, drift_alpha: float
 
 
 @njit(cache=True, nogil=True)
-def predicted(y: FloatArray, x: FloatArray, drift: float, drift_alpha: float, noise: float) -> FloatArray:
-    """``(6, n)``: predicted state, innovation, its standard deviation, and those of beta and alpha, at each step."""
+def predicted_from(state: FloatArray, y: FloatArray, x: FloatArray, drift: float, drift_alpha: float, noise: float) -> FloatArray:  # noqa: PLR0917 - compiled
+    """``(6, n)``: predicted state, innovation, its standard deviation, and those of beta and alpha, at each step; ``state`` moves on."""
     out = np.empty((6, y.size))
-    state = np.zeros(STATE)
     for t in range(y.size):
         step(state, y[t], x[t], drift, drift_alpha, noise)
         out[:, t] = state[6:]
     return out
+
+
+@njit(cache=True, nogil=True)
+def predicted(y: FloatArray, x: FloatArray, drift: float, drift_alpha: float, noise: float) -> FloatArray:
+    """The same from zero, without uncertainty."""
+    return predicted_from(np.zeros(STATE), y, x, drift, drift_alpha, noise)
