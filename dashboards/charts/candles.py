@@ -28,9 +28,10 @@ from dashboards.theme import Palette
 from pipeline.model.timeframe import Timeframe
 
 _COLUMNS = (
-    "ts", "open", "high", "low", "close", "volume", "vwap", "trades", "count", "kind", "middle", "body", "half", "side", "fill", "hatch",
-    "vfill", "vhatch",
+    "ts", "open", "high", "low", "close", "volume", "vwap", "trades", "count", "kind", "middle", "body", "half", "side", "fill",
+    "vfill",
 )  # fmt: skip
+_HATCHED = ("ts", "volume", "middle", "body", "half", "side")
 _SHOWN = 140
 _VOLUME_PX = 84
 _UP, _DOWN = 0.0, 1.0
@@ -48,6 +49,8 @@ class CandleChart:
     def __init__(self, colours: Palette, clock: Clock, *, on_seen: Callable[[Window, bool], None]) -> None:
         self._clock = clock
         self._source = ColumnDataSource(_nothing())
+        # A few rows of their own: Bokeh draws a pattern anew for each row of a hatched glyph at each change, hatched or not.
+        self._hatched = ColumnDataSource({name: np.empty(0) for name in _HATCHED})
         self._range = time_range(60_000, _SHOWN)
         crosshair = Span(dimension="height")
         self._prices = make_figure(self._range, clock=clock, height=None, crosshair=crosshair)
@@ -77,17 +80,16 @@ class CandleChart:
         source, colour = self._source, transform("side", self._mapper)
         # Rectangles rather than vbars: bars that lie outside the frame would be drawn as lines on its edge.
         box = {"x": "ts", "width": 42_000, "source": source, "line_color": colour}
-        hatch = {"hatch_pattern": "right_diagonal_line", "hatch_color": colour, "hatch_scale": 5, "hatch_weight": 1}
         self._wicks = self._prices.segment(x0="ts", y0="high", x1="ts", y1="low", source=source, color=colour, line_width=1)
         # A hollow body must hide the wick behind it: it is painted with the panel's colour first.
         self._masks = self._prices.rect(y="middle", height="body", **(box | {"line_color": None}))
-        self._bodies = self._prices.rect(
-            y="middle", height="body", fill_color=colour, fill_alpha="fill", hatch_alpha="hatch", **hatch, **box
-        )
+        self._bodies = self._prices.rect(y="middle", height="body", fill_color=colour, fill_alpha="fill", **box)
         self._vwap = self._prices.line(x="ts", y="vwap", source=source, line_width=1.4, line_alpha=0.9)
-        self._bars = self._volumes.rect(
-            y="half", height="volume", fill_color=colour, fill_alpha="vfill", line_alpha=0.55, hatch_alpha="vhatch", **hatch, **box
-        )
+        self._bars = self._volumes.rect(y="half", height="volume", fill_color=colour, fill_alpha="vfill", line_alpha=0.55, **box)
+        hatch = {"hatch_pattern": "right_diagonal_line", "hatch_color": colour, "hatch_scale": 5, "hatch_weight": 1}
+        box |= {"source": self._hatched, "fill_color": None, "line_color": None, **hatch}
+        self._moving_bodies = self._prices.rect(y="middle", height="body", hatch_alpha=0.9, **box)
+        self._moving_bars = self._volumes.rect(y="half", height="volume", hatch_alpha=0.7, **box)
         self._prices.y_range.renderers = [self._wicks]
         self._volumes.y_range.update(start=0, range_padding=0.15)
         self._prices.xaxis.visible = False
@@ -148,6 +150,7 @@ class CandleChart:
     def say(self, message: str) -> None:
         """Show a message in place of the candles."""
         self._source.data = _nothing()
+        self._hatch({name: np.empty(0) for name in _HATCHED})
         self._tell(2, message, 0, "")
         self.describe(message)
         self._shown = None
@@ -164,13 +167,19 @@ class CandleChart:
             return
         fresh = bars.key != self._shown
         if fresh:
-            for glyph in (self._bars.glyph, self._bodies.glyph, self._masks.glyph):
-                glyph.width = bars.step_ms * 0.7
+            for drawn in (self._bars, self._bodies, self._masks, self._moving_bodies, self._moving_bars):
+                drawn.glyph.width = bars.step_ms * 0.7
             self._range.min_interval = bars.timeframe.ms * 8
         if self._tell(bars.decimals, "", bars.step_ms, length):
             price_axis(self._prices, bars.decimals)
-        feed(self._source, _columns(bars), whole=fresh)
+        columns = _columns(bars)
+        feed(self._source, columns, whole=fresh)
+        self._hatch({name: columns[name][bars.kind == Kind.MOVING] for name in _HATCHED})
         self._shown = bars.key
+
+    def _hatch(self, rows: dict[str, NDArray[Any]]) -> None:
+        if not all(np.array_equal(self._hatched.data[name], values, equal_nan=True) for name, values in rows.items()):
+            self._hatched.data = rows
 
     def _tell(self, decimals: int, message: str, step_ms: float, length: str) -> bool:
         """What the browser's part needs to know; whether that is news."""
@@ -194,7 +203,5 @@ def _columns(bars: Bars) -> dict[str, NDArray[Any]]:
         "half": bars.volume / 2,
         "side": np.where(up, _UP, _DOWN),
         "fill": np.where(up | moving, 0.0, 1.0),
-        "hatch": np.where(moving, 0.9, 0.0),
         "vfill": np.where(moving | exchange, 0.0, 0.5),
-        "vhatch": np.where(moving, 0.7, 0.0),
     }
