@@ -28,6 +28,7 @@ from dashboards.parts.status import badge, banner, pill
 from dashboards.parts.who import WHO_CSS, who
 from dashboards.preferences import COOKIE, Preferences, preferences_of
 from dashboards.session import Session
+from dashboards.shell import PAGE, shell
 from dashboards.tables.alerts import NewsTopic
 from dashboards.tables.universe import UniverseTopic
 from dashboards.theme import BADGES, page_style, theme_config
@@ -99,6 +100,7 @@ class Dashboard:
         self._universe = context.universe
         asked = query.get("view", "")
         self._current = next((name for name in (_MOVED.get(asked), asked) if name in VIEWS), "overview")
+        document.template_variables["shell"] = shell(context.profile.kind, VIEWS[self._current][0], self._preferences.palette)
         self._going = False
         self._status: Status | None = None
         word, colour, _ink = BADGES[context.profile.kind.value]
@@ -140,6 +142,7 @@ class Dashboard:
             sx=page_style(colour, self._preferences.signs),
             meta_name=f"Spreadwatch {word}",
             meta_description="Real-time pair trading analytics",
+            template=PAGE,
         )
         # Page follows the process-wide busy state: every callback of any session would send a message to every page.
         with param.edit_constant(self.page):

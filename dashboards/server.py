@@ -10,6 +10,7 @@ from typing import Any
 
 import panel as pn
 from bokeh.server.server import Server
+from panel.reactive import Syncable
 from tornado.iostream import StreamClosedError
 from tornado.routing import Rule
 from tornado.websocket import WebSocketClosedError
@@ -103,6 +104,9 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None
 
 def make_server(context: Context, hub: Hub, door: Door) -> Server:
     """The server with every route behind the gate; not started."""
+    # What queues behind a change would run without the document's lock, and Bokeh refuses any change of our charts then.
+    for queued in (Syncable._event_coroutine, Syncable._change_coroutine):  # noqa: SLF001  Panel asks for the attribute
+        vars(queued)["lock"] = True
     pn.extension(notifications=True, respect_explicit_sizing=True, disconnect_notification="", ready_notification="")
     settings, access = context.settings, context.access
     largest = settings.upload_max_mb * 1_000_000

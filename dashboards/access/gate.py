@@ -65,12 +65,12 @@ class Refuse(RequestHandler):
     def prepare(self) -> None:
         """Answer."""
         self.set_header("Cache-Control", "no-store")
+        self.set_header("Connection", "close")  # it is closed, for the body is not read
         if self._to:
             self.redirect(self._to)
             return
         self.set_status(self._status)
         self.set_header("Content-Type", "text/plain; charset=utf-8")
-        self.set_header("Connection", "close")
         self.finish(f"{self._text}\n")
 
     def data_received(self, chunk: bytes) -> None:

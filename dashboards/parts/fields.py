@@ -13,7 +13,7 @@ SX = {
     },
     # A number has buttons for one more and one less that no screen reader can name; the arrow keys do the same.
     "& .MuiInputAdornment-root": {"display": "none"},
-    "& input.MuiInputBase-inputAdornedStart": {"paddingLeft": "14px"},
+    "& .MuiInputBase-adornedStart > input.MuiInputBase-input": {"paddingLeft": "14px"},
     "& .MuiInputLabel-root": {"fontSize": "13px"},
     "& .MuiSelect-select": {"fontSize": "13px"},
     "& .MuiOutlinedInput-notchedOutline": {"borderColor": "var(--sw-line)"},

@@ -55,7 +55,7 @@ class CandlePart:
         self._chart = CandleChart(desk.colours, desk.clock, on_seen=self._saw)
         options = [*RANGES, [ALL, "All"]]
         self._ranges = Segments(options=options, label="Range", on_pick=self._picked)
-        live = pmui.Button(name="Live", icon="last_page", variant="text", size="small", description="Follow the newest bar again", margin=0)
+        live = pmui.Button(name="Live", variant="text", size="small", margin=0)
         live.on_click(lambda _event: self._follow(self._range))
         self.controls: tuple[Viewable, Viewable] = (self._ranges, live)
         figure = pn.pane.Bokeh(self._chart.model, sizing_mode="stretch_both", margin=0)

@@ -118,7 +118,7 @@ class RuleForm:
 
     def _make_buttons(self) -> None:
         flat: dict[str, Any] = {"margin": 0, "sizing_mode": "stretch_width", "height": 38}
-        self._more = pmui.Button(label="More", icon="expand_more", variant="text", margin=0, size="small", css_classes=["wide"])
+        self._more = pmui.Button(label="More", variant="text", margin=0, size="small", css_classes=["wide"])
         self._create = pmui.Button(label="Create rule", variant="contained", color="primary", **flat)
         self._try = pmui.Button(name="Test on last 24 h", variant="outlined", **flat)
         self._cancel = pmui.Button(name="Cancel", variant="text", css_classes=["wide"], **flat)
@@ -236,7 +236,7 @@ class RuleForm:
     def _unfold(self, shown: bool) -> None:  # noqa: FBT001  a state
         for widget in self._rest:
             widget.visible = shown and (widget is not self._channels or bool(self._channels.options))
-        self._more.param.update(label="Less" if shown else "More", icon="expand_less" if shown else "expand_more")
+        self._more.param.update(label="Less" if shown else "More")
 
     def _metric_picked(self, _event: Any = None) -> None:
         if self._filling:

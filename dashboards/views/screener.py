@@ -82,7 +82,7 @@ class ScreenerView:
         self._which = pmui.Select(label="Screen", options={"newest": _NEWEST}, value=_NEWEST, **FIELD)
         self._which.param.watch(self._screen_picked, "value")
         self._new = pmui.Button(
-            label="Run a screen", icon="play_arrow", variant="outlined", size="small", margin=0, height=36, visible=self._desk.operator
+            label="Run a screen", variant="outlined", size="small", margin=0, height=36, visible=self._desk.operator
         )  # fmt: skip
         self._new.on_click(lambda _event: self._run.toggle())
         self._tiles = html(tiles(None, self._level, self._desk.clock), css=TILE_CSS + _CSS)
@@ -95,8 +95,8 @@ class ScreenerView:
         )
         self._count = html('<div class="count">Loading…</div>', css=_CSS, sizing_mode=None)
         small: dict[str, Any] = {"variant": "text", "size": "small", "margin": 0, "visible": False}
-        self._back = pmui.Button(label="Previous", icon="chevron_left", **small)
-        self._forth = pmui.Button(label="Next", end_icon="chevron_right", **small)
+        self._back = pmui.Button(label="Previous", **small)
+        self._forth = pmui.Button(label="Next", **small)
         self._back.on_click(lambda _event: self._turn(-1))
         self._forth.on_click(lambda _event: self._turn(1))
         self._table = LiveTable(

@@ -49,6 +49,7 @@ class UploadPart:
         self._context = desk.context
         self._spool = Spool(self._context.profile.uploads)
         self._file = ""
+        self._suggested = ""
         self._look: Look | None = None
         self._asked = 0
         limit = self._context.settings.upload_max_mb
@@ -127,8 +128,8 @@ class UploadPart:
         if self._file:
             self._forget(self._file)
         self._file = upload_id
-        if not self._symbol.value:
-            self._symbol.value = _name_for(name)
+        if (self._symbol.value or "") in ("", self._suggested):  # not somebody's own word
+            self._symbol.value = self._suggested = _name_for(name)
         self._next.visible = False
         self._judge()
 

@@ -145,7 +145,7 @@ def add(connection, table: str, rows: pa.Table) -> None:
 
 
 def day_of_seconds(connection, market: Market, name: str, until: datetime) -> None:
-    """A day of 1s bars of one symbol, every second of it but for a hole of ten minutes, which ends where the market begins."""
+    """A day of 1s bars of one symbol, every second of it but for a hole of half an hour, which ends where the market begins."""
     decimals = SYMBOLS[name][1]
     rng = np.random.default_rng(11)
     steps = rng.normal(0, 0.00012, 86_400)
@@ -171,7 +171,7 @@ def day_of_seconds(connection, market: Market, name: str, until: datetime) -> No
             "revision": 0,
         }
     )
-    add(connection, "bars_1s_recent", pl.concat([rows[:40_000], rows[40_600:]]).to_arrow())
+    add(connection, "bars_1s_recent", pl.concat([rows[:40_000], rows[41_800:]]).to_arrow())
 
 
 def second(connection, market: Market, ts: datetime, commit: int) -> None:

@@ -6,9 +6,9 @@ import pytest
 
 pytestmark = pytest.mark.browser
 
-_NOTED = """window.noted = []; window.Notification = class {
+_NOTED = """() => { window.noted = []; window.Notification = class {
     static permission = "default"; static async requestPermission() { return (this.permission = "granted") }
-    constructor(title, { body }) { window.noted.push(body) } close() {} }"""
+    constructor(title, { body }) { window.noted.push(body) } close() {} } }"""
 
 
 def test_an_alert_is_made_fires_is_heard_and_seen_and_acknowledged(tab, stage):
@@ -30,8 +30,8 @@ def test_an_alert_is_made_fires_is_heard_and_seen_and_acknowledged(tab, stage):
     row = page.get_by_role("row").filter(has_text="Journey").filter(has_text="firing").first
     row.get_by_role("button", name="Acknowledge").click()
     row.get_by_text("acknowledged by").wait_for()
-    page.get_by_label("Find").fill("Journey")
-    page.get_by_label("Find").press("Enter")
+    page.get_by_role("textbox", name="Find").fill("Journey")
+    page.get_by_role("textbox", name="Find").press("Enter")
     page.wait_for_url("**find=Journey**")
     page.locator("tr", has_text="[Journey]").get_by_role("link").click()
     page.wait_for_url("**view=pair**&at=**")

@@ -47,8 +47,9 @@ def test_a_browser_is_known_again_and_keeps_its_zone_and_colours(tab):
     page.get_by_label("Blue and orange").check()
     page.wait_for_url("**theme=light&colours=colour-blind**")
     safe = palette(dark=False, signs=Signs.COLOUR_BLIND)
-    page.wait_for_function(f"""() => [...Bokeh.documents[0].all_models].some((m) => m.data?.half && m.data.colour.includes("{safe.up}"))""")
-    assert page.evaluate("getComputedStyle(document.querySelector('.mui-light')).getPropertyValue('--sw-up')") == safe.up
+    page.wait_for_function(f"""() => [...Bokeh.documents[0].all_models].some((m) => m.type === "Div" && m.tags.includes("{safe.up}"))""")
+    up = "(e) => getComputedStyle(e).getPropertyValue('--sw-up')"
+    assert page.locator(".main").first.evaluate(up) == safe.up
     page.get_by_label("Time zone").select_option("Asia/Kolkata")
     page.wait_for_url("**symbol=ETHUSDT&timeframe=5m&theme=light&colours=colour-blind&tz=Asia/Kolkata**")
     page.get_by_text("Kolkata").first.wait_for()

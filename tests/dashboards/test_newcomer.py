@@ -138,7 +138,9 @@ def test_a_newcomer_makes_an_alert_sees_it_fire_acknowledges_it_and_finds_it(chr
     capture.write(60)  # the model is live from the next bar on
 
     page.get_by_role("tab", name="Alerts").click()
-    page.get_by_role("button", name="Notify me of firing alerts").click()
+    page.get_by_role("button", name="Preferences", exact=True).click()
+    page.get_by_role("checkbox", name="Browser notification").check()
+    page.keyboard.press("Escape")
     page.get_by_label("Threshold").fill("2")
     page.get_by_label("Recovers at (optional)").fill("0.5")
     page.get_by_label("Held for (seconds)").fill("30")
@@ -165,11 +167,11 @@ def test_a_newcomer_makes_an_alert_sees_it_fire_acknowledges_it_and_finds_it(chr
     history = page.get_by_role("table", name="History of alerts")
     for kind in ("pending", "firing", "acknowledged", "resolved"):
         history.locator("tr", has_text="ETHUSDT/BTCUSDT").filter(has=page.locator(".chip", has_text=kind)).first.wait_for()
-    page.get_by_label("Find").fill("critical")
-    page.get_by_label("Find").press("Enter")
+    page.get_by_role("textbox", name="Find").fill("critical")
+    page.get_by_role("textbox", name="Find").press("Enter")
     page.get_by_text("Nothing found").wait_for()
-    page.get_by_label("Find").fill("warning firing")
-    page.get_by_label("Find").press("Enter")
+    page.get_by_role("textbox", name="Find").fill("warning firing")
+    page.get_by_role("textbox", name="Find").press("Enter")
     fired = history.locator("tr", has_text="warning firing: ETHUSDT/BTCUSDT")
     fired.get_by_text("model m").wait_for()
     assert history.locator("tbody tr").count() == 1

@@ -35,7 +35,7 @@ def test_pick_a_pair_and_read_its_verdict(tab, width):
     page = tab.open("?view=pair", width)
     page.get_by_text("ETHUSDT/BTCUSDT 1m").first.wait_for()
     page.get_by_label("Pair", exact=True).click()
-    page.get_by_role("option", name="SOLUSDT/ETHUSDT").click()
+    page.get_by_role("menuitem", name="SOLUSDT/ETHUSDT").click()
     page.get_by_text("SOLUSDT/ETHUSDT 1m").first.wait_for()
     page.locator(".verdict h2", has_text="Not shown to be cointegrated").wait_for()
     card = page.locator(".verdict")

@@ -40,7 +40,7 @@ WORDS = {
 @pytest.mark.parametrize("width", [1440, 390])
 def test_each_view_draws_itself_and_fits(tab, width):
     page = tab.open("", width)
-    page.get_by_text("DEMO").first.wait_for()
+    page.get_by_text("DEMO").filter(visible=True).first.wait_for()
     for name, words in WORDS.items():
         page.get_by_role("tab", name=name).click()
         text_of(page, words).wait_for()
