@@ -63,6 +63,13 @@ _MAIN_CSS = """
 """
 
 
+def _leave_busy(page: pmui.Page) -> None:
+    """The process-wide busy state would keep each page that has ever followed it."""
+    for watcher in list(pn.state.param.watchers.get("busy", {}).get("value", ())):
+        if getattr(getattr(watcher.fn, "__self__", None), "self", None) is page:
+            pn.state.param.unwatch(watcher)
+
+
 def _forget_views(document: Document) -> None:
     """What Panel's own cleaning, which comes first, has left of a page's roots in its list of all."""
     views = pn.state._views  # noqa: SLF001  there is no other way to it
@@ -147,6 +154,7 @@ class Dashboard:
         # Page follows the process-wide busy state: every callback of any session would send a message to every page.
         with param.edit_constant(self.page):
             self.page.busy = False
+        _leave_busy(self.page)
         page_id = document.session_context.id
         context.access.opened(page_id, account, self._leave)
         pn.state.on_session_destroyed(lambda _context: self._close(page_id, document))

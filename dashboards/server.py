@@ -108,6 +108,8 @@ def make_server(context: Context, hub: Hub, door: Door) -> Server:
     for queued in (Syncable._event_coroutine, Syncable._change_coroutine):  # noqa: SLF001  Panel asks for the attribute
         vars(queued)["lock"] = True
     pn.extension(notifications=True, respect_explicit_sizing=True, disconnect_notification="", ready_notification="")
+    # A timer of the whole process, which would otherwise keep the page that happens to start it.
+    pn.state._schedule_busy_cleanup()  # noqa: SLF001
     settings, access = context.settings, context.access
     largest = settings.upload_max_mb * 1_000_000
     server = pn.serve(

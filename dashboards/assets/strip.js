@@ -106,7 +106,7 @@ export function render({ model, el }) {
     else if (e.key === "Enter" && at !== null) { e.preventDefault(); model.send_msg({ go: at }) }
     else if (e.key === "Escape") { at = null; place() }
   }
-  lane.setAttribute("aria-valuemin", 0); lane.setAttribute("aria-valuemax", 100)
+  lane.setAttribute("aria-valuemin", 0); lane.setAttribute("aria-valuenow", 100); lane.setAttribute("aria-valuemax", 100)
   const name = () => lane.setAttribute("aria-label", model.label)
   name()
   new ResizeObserver(draw).observe(lane)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import re
 import socket
 import threading
@@ -38,6 +39,7 @@ def process(stage):
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
+    logging.disable(logging.CRITICAL)  # pytest would keep what is logged, and so whatever is told of
     settings = Settings(data_dir=stage.data_dir, dashboard_port=port)
     access = Access(settings)
     context = make_context(stage.profile, settings, access)
@@ -72,6 +74,7 @@ def process(stage):
     context.link.drop()
     context.workers.shutdown()
     loop.close()
+    logging.disable(logging.NOTSET)
 
 
 def open_tab(process, tabs: ExitStack, view: str):
@@ -108,9 +111,11 @@ def test_nothing_of_a_closed_tab_stays(process):
         until(lambda: not process.server._tornado._clients)
         process.sweep()
     assert len(alive) >= 3 * TABS
-    gc.collect()
-    left = [one() for one in alive if one() is not None]
-    assert not left, f"{len(left)} of {len(alive)} are alive, such as {left[0]!r}"
+    def left() -> list[object]:
+        gc.collect()
+        return [one() for one in alive if one() is not None]
+
+    until(lambda: len(left()) == 0)
     assert process.hub.watched == ()
     assert process.access._pages == {}
     assert process.server.get_sessions("/") == []

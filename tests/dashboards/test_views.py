@@ -86,7 +86,7 @@ def test_a_click_on_a_symbol_goes_into_the_address_and_back(tab):
     page.get_by_role("radio", name="5m").click()
     page.wait_for_url("**symbol=SOLUSDT&timeframe=5m**")
     again = tab.open("?view=overview&symbol=SOLUSDT&timeframe=5m")
-    again.locator(".name", has_text="SOLUSDT").wait_for()
+    again.locator(".head .name", has_text="SOLUSDT").wait_for()
     assert again.get_by_role("radio", name="5m").get_attribute("aria-checked") == "true"
 
 
