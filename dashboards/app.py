@@ -28,7 +28,7 @@ from dashboards.parts.status import badge, banner, pill
 from dashboards.parts.who import WHO_CSS, who
 from dashboards.preferences import COOKIE, Preferences, preferences_of
 from dashboards.session import Session
-from dashboards.shell import PAGE, shell
+from dashboards.shell import PAGE, SETTLED, shell
 from dashboards.tables.alerts import NewsTopic
 from dashboards.tables.universe import UniverseTopic
 from dashboards.theme import BADGES, page_style, theme_config
@@ -162,6 +162,7 @@ class Dashboard:
         self._session.want(self._show_news, [NewsTopic()])
         self._session.want(self._follow, [UniverseTopic(context.profile)])
         self._open(self._current)
+        self._session.when_settled(lambda: setattr(self._pill, "tags", [SETTLED]))
         self._session.show_now()
         pn.state.onload(self._session.arrived)
 

@@ -31,6 +31,8 @@ class Session:
         self._deferred: list[Callable[[], None]] = []
         self._arrived = False
         self._open = True
+        self._settled: Callable[[], None] | None = None
+        self._unseen: set[Topic] = set()
 
     @property
     def open(self) -> bool:
@@ -51,7 +53,9 @@ class Session:
         """Show exactly these topics by ``owner``; those that it wanted before are dropped."""
         wanted = set(topics)
         had = {topic for topic, shows in self._shows.items() if owner in shows}
+        self._unseen |= wanted - self._shows.keys()
         for topic in had - wanted:
+            self._unseen.discard(topic)
             self._shows[topic].remove(owner)
             if not self._shows[topic]:
                 del self._shows[topic]
@@ -63,6 +67,10 @@ class Session:
             self._shows.setdefault(topic, []).append(owner)
             if first:
                 self._hub.subscribe(topic, self._take)
+
+    def when_settled(self, act: Callable[[], None]) -> None:
+        """Run ``act`` once, as soon as the page has arrived and everything that is wanted by then has been shown."""
+        self._settled = act
 
     def show_now(self) -> None:
         """Show what is known already at once, while the page is being made: it then arrives with the page itself."""
@@ -122,3 +130,7 @@ class Session:
             for topic, value in ready.items():
                 for show in list(self._shows.get(topic, ())):
                     show(topic, value)
+                self._unseen.discard(topic)
+            if self._arrived and not self._unseen and self._settled is not None:
+                settled, self._settled = self._settled, None
+                settled()

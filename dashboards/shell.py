@@ -12,6 +12,9 @@ from pipeline.profile import Kind
 PAGE: Template = BASE_TEMPLATE.environment.from_string(asset("page.html"))
 """The page of a session; it takes the variable ``shell``."""
 
+SETTLED = "settled"
+"""Tag of a model that says: what the view needed first has been shown. The shell goes then, or soon after the page stands still."""
+
 
 def shell(kind: Kind, view: str, colours: Palette) -> dict[str, str]:
     """The variable of :data:`PAGE`: style, colours, badge, and the title of the view that is loading."""
@@ -23,4 +26,5 @@ def shell(kind: Kind, view: str, colours: Palette) -> dict[str, str]:
         "colours": "; ".join(f"--{name}: {value}" for name, value in drawn.items()),
         "word": word,
         "view": view,
+        "settled": SETTLED,
     }

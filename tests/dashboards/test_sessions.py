@@ -111,6 +111,7 @@ def test_nothing_of_a_closed_tab_stays(process):
         until(lambda: not process.server._tornado._clients)
         process.sweep()
     assert len(alive) >= 3 * TABS
+
     def left() -> list[object]:
         gc.collect()
         return [one() for one in alive if one() is not None]
