@@ -26,6 +26,7 @@ from dashboards.hub import Hub
 from dashboards.link import Link
 from dashboards.preferences import COOKIE
 from dashboards.reports import ROUTE, ReportHandler
+from dashboards.resources import find_once
 from dashboards.statistics_route import PATTERN, StatisticsHandler
 from dashboards.uploads import ROUTE as UPLOAD
 from dashboards.uploads import UploadHandler
@@ -108,6 +109,7 @@ def make_server(context: Context, hub: Hub, door: Door) -> Server:
     for queued in (Syncable._event_coroutine, Syncable._change_coroutine):  # noqa: SLF001  Panel asks for the attribute
         vars(queued)["lock"] = True
     pn.extension(notifications=True, respect_explicit_sizing=True, disconnect_notification="", ready_notification="")
+    find_once()
     # A timer of the whole process, which would otherwise keep the page that happens to start it.
     pn.state._schedule_busy_cleanup()  # noqa: SLF001
     settings, access = context.settings, context.access
