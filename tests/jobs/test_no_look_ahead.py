@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 from datetime import UTC, datetime, timedelta
 
-import numpy as np
+import polars as pl
 
-from pipeline.analytics import liquidity
 from pipeline.jobs.liquidity import measure_liquidity
 from pipeline.jobs.resample import resample
 from pipeline.model.event import TradeKind
 from pipeline.model.timeframe import Timeframe
 from pipeline.profile import Kind, open_profile
 from pipeline.store import open_local
+from pipeline.store.bars import load_bars
 
 SYMBOLS = ("ETHUSDT", "BTCUSDT")
 FRAMES = tuple(Timeframe.parse(name) for name in ("1s", "1m", "5m"))
@@ -23,7 +22,7 @@ COPIED = {
     "ticks_recent": "event_time < $cut",
     "quotes_recent": "event_time < $cut",
     "bars_1s_recent": "ts < $cut",
-    "dirty_marks": "ts < $cut",
+    "dirty_marks": "bucket < $cut",
     "journal_clock": "TRUE",
 }
 
@@ -63,9 +62,8 @@ def test_the_tables_of_the_past_do_not_change_when_the_future_arrives(warehouse,
 
 
 def test_a_leak_is_caught(warehouse, tmp_path, monkeypatch):
-    def leaking(**columns):
-        found = liquidity(**columns)
-        return dataclasses.replace(found, amihud=np.full(found.amihud.size, np.nanmean(found.amihud)))
+    def leaking(*chosen, **more):
+        return load_bars(*chosen, **more).with_columns(pl.col("quote_volume") / pl.col("quote_volume").mean())
 
-    monkeypatch.setattr("pipeline.jobs.liquidity.measure", leaking)
+    monkeypatch.setattr("pipeline.jobs.liquidity.load_bars", leaking)
     assert look_ahead(warehouse, tmp_path / "other")[0] == ["liquidity"]
