@@ -111,6 +111,8 @@ def own_redis(need_redis: None, tmp_path: Path, request: pytest.FixtureRequest) 
 
 _TOGETHER = frozenset({"dashboards", "flows", "platform", "supervisor"})
 """Directories whose tests share a server that takes seconds to start, or need the machine for themselves: one worker runs each."""
+_ALONE = frozenset({"dashboards/test_newcomer.py", "dashboards/test_newcomer_demo.py", "dashboards/test_sealed.py"})
+"""Files of those directories that start servers of their own, and may as well run beside the others."""
 _LONGEST_FIRST = ("platform", "dashboards", "jobs", "supervisor", "flows", "warehouse")
 """Begun first, so that no worker is left with a long one at the end."""
 
@@ -118,7 +120,7 @@ _LONGEST_FIRST = ("platform", "dashboards", "jobs", "supervisor", "flows", "ware
 def _scope(path: str) -> str:
     """What runs on one worker: a directory of those above, else a file. ``path`` is relative to ``tests``."""
     first = path.split("/", 1)[0]
-    return first if first in _TOGETHER else path
+    return first if first in _TOGETHER and path not in _ALONE else path
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -164,7 +164,7 @@ def tab(chromium, dashboard):
         page.on(
             "websocket", lambda socket: outside.append(socket.url) if not socket.url.startswith(dashboard.replace("http", "ws")) else None
         )
-        page.set_default_timeout(30_000)
+        page.set_default_timeout(60_000)
         page.goto(f"{dashboard}/{query}")
         page.locator('[data-live="True"]').wait_for(state="attached")
         return page

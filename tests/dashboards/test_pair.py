@@ -98,7 +98,7 @@ def test_zoom_is_kept_while_the_bar_moves_and_what_cannot_be_computed_is_told(ta
     whole = page.evaluate(_RANGES)
     page.mouse.wheel(0, -300)
     page.wait_for_function(f"(before) => JSON.stringify(({_RANGES})()) !== before", arg=json.dumps(whole, separators=(",", ":")))
-    page.wait_for_timeout(500)
+    page.wait_for_timeout(1_500)
     zoomed, value = page.evaluate(_RANGES), page.evaluate(_MOVING)
     assert len(set(zoomed)) == 1
     page.wait_for_function(f"({_MOVING})() !== {value}", timeout=20_000)

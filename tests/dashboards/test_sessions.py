@@ -116,7 +116,7 @@ def test_nothing_of_a_closed_tab_stays(process):
         gc.collect()
         return [one() for one in alive if one() is not None]
 
-    until(lambda: len(left()) == 0)
+    until(lambda: len(left()) == 0, 180)
     assert process.hub.watched == ()
     assert process.access._pages == {}
     assert process.server.get_sessions("/") == []

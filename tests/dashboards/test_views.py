@@ -154,7 +154,8 @@ def test_a_request_is_a_row_that_the_warehouse_can_read(tab, stage):
         stage.say("go")
 
 
-def test_a_firing_alert_is_acknowledged(tab):
+def test_a_firing_alert_is_acknowledged(tab, stage):
+    stage.say("fire")  # one that no other test has acknowledged
     page = tab.open("?view=alerts")
     page.get_by_role("button", name="Acknowledge").first.click()
     text_of(page, "acknowledged").wait_for()

@@ -109,7 +109,7 @@ def upload(demo: Any, page: Any, url: str) -> None:
     page.get_by_role("row", name=f"HALF 1m bars {bars.height:,}").wait_for()
     assert not any((demo.path / "uploads").iterdir())
     page.get_by_label("Fit against").click()
-    page.get_by_role("option", name="BTCUSDT").click()
+    page.get_by_role("menuitem", name="BTCUSDT").click()
     page.get_by_role("button", name="Open in Pair").click()
     page.wait_for_url("**pair=HALF/BTCUSDT**")
     page.get_by_role("button", name="Compute").click()
