@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -24,6 +25,8 @@ T = TypeVar("T")
 _TIMEOUT = httpx.Timeout(5.0, connect=0.5)
 _PATIENT = httpx.Timeout(20.0, connect=2.0)
 """For what somebody asked for and waits for; what is only looked at is asked for again soon."""
+_PAUSES_S = (0.5, 1.0, 2.0, 4.0)
+"""Before it is asked again: Prefect answers 503 while its database is busy. Everything asked here may be asked twice."""
 _MOST_LINES = 40
 _INFO = 20
 _LEVELS = {20: "info", 30: "warning", 40: "error", 50: "critical"}
@@ -201,11 +204,15 @@ class Prefect:
 
     def _ask(self, request: Callable[[httpx.Client], httpx.Response]) -> httpx.Response:
         """An answer that may be a refusal of what was asked, but not of the asking itself."""
-        try:
-            answer = request(_client(self.api_url, self.auth))
-        except httpx.HTTPError as error:
-            msg = f"Prefect does not answer at {self.api_url} ({type(error).__name__}); spreadwatch status tells whether it runs"
-            raise PrefectUnavailable(msg) from error
+        for pause in (*_PAUSES_S, None):
+            try:
+                answer = request(_client(self.api_url, self.auth))
+            except httpx.HTTPError as error:
+                msg = f"Prefect does not answer at {self.api_url} ({type(error).__name__}); spreadwatch status tells whether it runs"
+                raise PrefectUnavailable(msg) from error
+            if answer.status_code != httpx.codes.SERVICE_UNAVAILABLE or pause is None:
+                break
+            time.sleep(pause)
         if answer.status_code in (httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN):
             msg = f"Prefect at {self.api_url} asks for another password; set prefect_password to the one that it was started with"
             raise PrefectError(msg)

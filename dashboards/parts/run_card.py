@@ -148,6 +148,8 @@ class RunCard:
     # ------------------------------------------------------------------------------------------------ acting
 
     def _clicked(self) -> None:
+        if self.button.loading:  # the second click of two
+            return
         try:
             start = self._order()
         except SpreadwatchError as error:
