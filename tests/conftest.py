@@ -126,6 +126,9 @@ def _scope(path: str) -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest directories first, whether there are several workers (`-n`) or one."""
     rank = {name: place for place, name in enumerate(_LONGEST_FIRST)}
+    for item in items:
+        if item.get_closest_marker("browser"):  # on a busy machine Chromium may be too slow for one wait; twice is a fault
+            item.add_marker(pytest.mark.flaky(reruns=1))
     items.sort(key=lambda item: rank.get(item.path.relative_to(Path(__file__).parent).parts[0], len(rank)))
 
 
