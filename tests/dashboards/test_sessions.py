@@ -95,16 +95,21 @@ def until(true, seconds: float = 60.0) -> None:
         time.sleep(0.1)
 
 
+def ours() -> list[object]:
+    return [one for one in gc.get_objects() if type(one) in (Dashboard, Session)]
+
+
 def test_nothing_of_a_closed_tab_stays(process):
     with ExitStack() as tabs:
         open_tab(process, tabs, "overview")  # what is made once for all
     until(lambda: not process.server._tornado._clients)
     process.sweep()
     alive: list[weakref.ref] = []
+    others = weakref.WeakSet(ours())  # of other tests in this process, and of the tab above
     for at in range(TABS):
         with ExitStack() as tabs:
             open_tab(process, tabs, VIEWS[at % len(VIEWS)])
-            alive += [weakref.ref(one) for one in gc.get_objects() if type(one) in (Dashboard, Session)]
+            alive += [weakref.ref(one) for one in ours() if one not in others]
             (session,) = process.server.get_sessions("/")
             alive.append(weakref.ref(session.document))
             del session
