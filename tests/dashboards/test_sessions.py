@@ -29,7 +29,7 @@ from pipeline.store import Role
 
 pytestmark = pytest.mark.browser
 
-TABS = 30
+TABS = 12
 VIEWS = ("overview", "pair", "alerts", "health")
 
 
