@@ -150,7 +150,7 @@ OF_A_WINDOW = {
     "hedge_ratio",
 }
 OF_A_WINDOW |= {"distribution", "evidence", "hurst", "johansen", "kpss", "ornstein_uhlenbeck", "screen_pairs", "variance_ratio"}
-OF_NO_DATA = {"hedge_methods", "register_hedge_method", "verdict", "warm", "zscore_bound"}
+OF_NO_DATA = {"cluster_order", "hedge_methods", "register_hedge_method", "verdict", "warm", "zscore_bound"}
 
 
 def test_every_function_is_known_here():
