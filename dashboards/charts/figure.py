@@ -35,9 +35,7 @@ def time_range(bar_ms: float, shown: int) -> DataRange1d:
     )
 
 
-def make_figure(
-    x_range: DataRange1d, *, clock: Clock, height: int | None, crosshair: Span | None = None, min_interval: float | None = None
-) -> Any:
+def make_figure(x_range: DataRange1d, *, clock: Clock, height: int | None, crosshair: Span | None = None) -> Any:
     """An empty figure with our manners, as high as its place without a ``height``; figures that are read together share ``crosshair``.
 
     The axis of time is told by ``clock``. Give the figure a text alternative with :func:`dashboards.charts.described.describe`.
@@ -66,8 +64,9 @@ def make_figure(
     made.add_tools(CrosshairTool(overlay=[vertical, Span(dimension="width")]))
     zone_axis(made, clock)
     made.js_on_change("border_fill_color", CustomJS(args={"made": made}, code=_CLEAR_JS))
-    if min_interval:
-        x_range.min_interval = min_interval
+    for each in (x_range, y_range):
+        for limit in ("min_interval", "max_interval"):
+            each.js_on_change(limit, CustomJS(args={"range": each}, code=_FREE_JS))
     return made
 
 
@@ -79,6 +78,8 @@ def point_at(made: Any, source: ColumnDataSource, div: Any) -> None:
     made.js_on_event(MouseMove, CustomJS(args={"source": source, "div": div}, code=_POINT_JS))
     made.js_on_event(MouseLeave, CustomJS(args={"div": div}, code="div.tags = [null, ...div.tags.slice(1)]"))
 
+
+_FREE_JS = asset("free.js")
 
 # Bokeh clears the canvas half a pixel off, so that a lighter border would keep a line of the darker one.
 _CLEAR_JS = asset("clear.js")

@@ -143,3 +143,20 @@ def test_a_tile_chooses_its_symbol_and_a_pair_opens(tab, width):
     page.get_by_role("toolbar", name="Pairs").get_by_role("button", name=re.compile("SOLUSDT.ETHUSDT.*z-score")).click()
     page.wait_for_url("**view=pair**")
     page.get_by_text("Engle-Granger p").first.wait_for()
+
+
+def test_the_first_visitor_of_a_dashboard_sees_candles_and_a_spread(chromium, stage, served_dashboard):
+    """Nothing has been read yet when the page is made, so charts hear how far they may be zoomed before they show anything."""
+    for view, least in (("overview", 2), ("pair", 6)):
+        with served_dashboard(stage) as url:
+            context = chromium.new_context(viewport={"width": 1440, "height": 900})
+            page = context.new_page()
+            page.goto(f"{url}/?view={view}")
+            page.wait_for_function(
+                """(least) => { const shown = [...(globalThis.Bokeh?.documents[0]?.all_models ?? [])].filter((m) => m.type === "Figure"
+                    && Number.isFinite(m.x_range.start + m.x_range.end) && Number.isFinite(m.y_range.start + m.y_range.end))
+                    return shown.length >= least }""",
+                arg=least,
+                timeout=60_000,
+            )
+            context.close()
