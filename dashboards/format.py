@@ -49,7 +49,7 @@ def price(value: float | None, decimals: int) -> str:
 
 
 def significant(value: float | None, digits: int = 5) -> str:
-    """A number of any magnitude with so many significant digits, without an exponent where that stays short."""
+    """A number of any magnitude with so many significant digits, without an exponent where that stays short; a true minus sign."""
     if missing(value):
         return NONE
     assert value is not None  # noqa: S101  for the type checker
@@ -57,8 +57,10 @@ def significant(value: float | None, digits: int = 5) -> str:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
     if exponent < -6 or exponent > 14:
-        return f"{value:.{digits - 1}e}"
-    return f"{value:,.{max(0, min(10, digits - 1 - exponent))}f}"
+        text = f"{abs(value):.{digits - 1}e}"
+    else:
+        text = f"{abs(value):,.{max(0, min(10, digits - 1 - exponent))}f}"
+    return f"\u2212{text}" if value < 0 else text
 
 
 def number(value: float | None, decimals: int = 2) -> str:

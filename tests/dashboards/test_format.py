@@ -40,7 +40,7 @@ def test_duration(seconds, text):
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.0412, "0.041200"), (61_250.123, "61,250"), (-3.2405, "-3.2405"), (1.5e-9, "1.5000e-09"), (0.0, "0")]
+    ("value", "text"), [(0.0412, "0.041200"), (61_250.123, "61,250"), (-3.2405, "\u22123.2405"), (1.5e-9, "1.5000e-09"), (0.0, "0")]
 )
 def test_significant(value, text):
     assert significant(value) == text
