@@ -56,10 +56,8 @@ def significant(value: float | None, digits: int = 5) -> str:
     if value == 0:
         return "0"
     exponent = math.floor(math.log10(abs(value)))
-    if exponent < -6 or exponent > 14:
-        text = f"{abs(value):.{digits - 1}e}"
-    else:
-        text = f"{abs(value):,.{max(0, min(10, digits - 1 - exponent))}f}"
+    shape = f".{digits - 1}e" if exponent < -6 or exponent > 14 else f",.{max(0, min(10, digits - 1 - exponent))}f"
+    text = f"{abs(value):{shape}}"
     return f"\u2212{text}" if value < 0 else text
 
 
