@@ -70,7 +70,7 @@ def chain(directory: Path) -> Iterator[tuple[Profile, Dashboard]]:
         log = ends.enter_context((directory / "processes.log").open("w"))
         for spec in make_plan(profile, settings).processes:
             if spec.name in {"simulate", "capture", "warehouse"}:
-                environment = os.environ | dict(spec.environment) | chosen
+                environment = os.environ | dict(spec.env) | chosen
                 ends.callback(_stop, subprocess.Popen(spec.command, env=environment, stdout=log, stderr=log))
         _until(lambda: _lands(profile), directory / "processes.log")
         process = subprocess.Popen(

@@ -73,6 +73,11 @@ def _quiet_when_closed(loop: asyncio.AbstractEventLoop, context: dict[str, Any])
         loop.default_exception_handler(context)
 
 
+def _unless_cut_off(record: logging.LogRecord) -> bool:
+    """What was being written to a tab when the server ended is no error."""
+    return not (record.exc_info and record.exc_info[0] is asyncio.CancelledError)
+
+
 async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None:
     """Serve the dashboard of a profile until ``stop`` is set.
 
@@ -87,6 +92,7 @@ async def run(profile: Profile, settings: Settings, stop: asyncio.Event) -> None
     door = Door(access, profile, settings.proxies)
     server = make_server(context, hub, door)
     asyncio.get_running_loop().set_exception_handler(_quiet_when_closed)
+    logging.getLogger("tornado.application").addFilter(_unless_cut_off)
     server.start()
     hub.start()
     watching = asyncio.create_task(_watch_logins(access, server))

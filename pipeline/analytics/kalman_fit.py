@@ -19,6 +19,7 @@ START = 60
 
 _STEADIEST, _QUICKEST, _STEPS = 1e-8, 1e4, 61
 _ROUNDING = 1e-13
+_TOO_LEVEL = "x and the intercept are collinear: beside its level x moves too little for a filter in double precision; choose another hedge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ def fit_kalman(
         TooShort: with fewer than ``2 * start`` bars (``start + 1`` when the noises are given), or a start of fewer than 3.
         NotFinite: on NaN, infinity, or a price not above zero on the log scale.
         Constant: when a leg does not vary over the first bars.
-        Collinear: when every bar lies on the first line, so that there is no noise to estimate.
+        Collinear: when every bar lies on the first line, so that there is no noise to estimate, or x hardly moves beside its level.
         AnalyticsError: when the legs differ in length.
         UsageError: when the scale is unknown, or one noise is given without the other or is out of range.
     """
@@ -102,6 +103,8 @@ def fit_kalman(
     require_noise(delta, observation_var)
     # Beta and alpha over those of the line; only the noises' ratio matters for them.
     beta, alpha, innovation, sd, beta_sd, _ = _predicted(at_line, over, hedge, delta / (1.0 - delta) / observation_var)
+    if not np.isfinite(sd).all():
+        raise Collinear(_TOO_LEVEL)
     whole = np.full((5, ys.size), np.nan)
     whole[:, start:] = line.beta + beta, line.alpha + alpha, innovation, innovation / sd, beta_sd
     noise_sd = math.sqrt(observation_var)
@@ -153,6 +156,8 @@ def _likeliest(at_line: FloatArray, over: FloatArray, hedge: FloatArray, level: 
         misfit = math.log(size) + 2.0 * float(np.mean(np.log(sd)))
         if misfit < best[0]:
             best = (misfit, float(ratio), size)
+    if best[0] == math.inf:
+        raise Collinear(_TOO_LEVEL)
     _, ratio, noise = best
     drift = ratio * noise
     return drift / (1.0 + drift), noise

@@ -313,5 +313,5 @@ def test_every_metric_event_and_field_is_in_the_docs():
 
 def test_every_flow_has_a_name_that_rules_know():
     flows = Path(__file__).parents[2] / "flows"
-    named = [path.stem for path in flows.glob("*.py") if re.search(r"^@flow\(", path.read_text(), re.MULTILINE)]
+    named = [path.stem for path in flows.glob("*.py") if re.search(r"^@batch_flow\(", path.read_text(), re.MULTILINE)]
     assert sorted(named) == sorted(FLOWS)

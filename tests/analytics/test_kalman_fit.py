@@ -93,6 +93,11 @@ def test_refusals():
         fit_kalman(y, np.append(np.full(60, 5.0), x[60:]))
     with pytest.raises(Collinear):
         fit_kalman(2 * x + 3, x)
+    hardly_moves = 6e4 + 1e-9 * 1.5 ** np.arange(20.0)
+    coin = np.array([0, 1, 1, 1, 0, 0, 1, 1, 0, 0, 1, 0, 0, 1, 0, 0, 1, 1, 0, 0.0])
+    for noises in ({}, {"delta": 1e-8, "observation_var": 1.0}):
+        with pytest.raises(Collinear, match="beside its level"):
+            fit_kalman(coin, hardly_moves, start=10, **noises)
     with pytest.raises(UsageError, match="both or neither"):
         fit_kalman(y, x, delta=1e-4)
     with pytest.raises(UsageError):
