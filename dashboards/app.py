@@ -165,6 +165,8 @@ class Dashboard:
         self._session.when_settled(lambda: setattr(self._pill, "tags", [SETTLED]))
         self._session.show_now()
         pn.state.onload(self._session.arrived)
+        # For Panel a page is there when it says that it is ready; what is done in it before would be heard, and the answer dropped.
+        pn.state._connected[document] = True  # noqa: SLF001  there is no other way to it
 
     def _close(self, page_id: str, document: Document) -> None:
         self._context.access.closed(page_id)

@@ -108,6 +108,40 @@ def test_a_file_is_looked_at_before_anything_is_written(tab, stage):
 
 
 @pytest.mark.browser
+def test_what_is_done_before_the_page_says_that_it_is_ready_is_answered(chromium, dashboard):
+    """A file is brought as soon as the page is drawn; the word that it is ready comes late here."""
+    held, release = [], []
+
+    def ready_late(socket):
+        server, message = socket.connect_to_server(), []
+        release.append(server.send)
+
+        def sent(fragment):
+            message.append(fragment)
+            if len(message) == 3:  # header, metadata, content
+                if "document_ready" in message[2]:
+                    held.extend(message)
+                else:
+                    for each in message:
+                        server.send(each)
+                message.clear()
+
+        socket.on_message(sent)
+
+    page = chromium.new_page()
+    page.route_web_socket("**/ws**", ready_late)
+    page.goto(f"{dashboard}/?view=data&section=upload")
+    page.get_by_label("Your CSV file").set_input_files({"name": "own-b.csv", "mimeType": "text/csv", "buffer": TRADES.encode()})
+    page.get_by_text("Reading the file").wait_for()
+    assert page.get_by_label("As symbol").input_value() == "OWN_B"
+    assert len(held) == 3
+    for fragment in held:
+        release[0](fragment)
+    page.get_by_text("300 trades: becomes the new symbol OWN_B").wait_for()
+    page.close()
+
+
+@pytest.mark.browser
 def test_a_backfill_says_what_is_missing_and_what_is_wrong(tab):
     page = tab.open("?view=data&section=backfill&symbols=ETHUSDT&timeframes=5m")
     page.get_by_role("row", name="ETHUSDT 5m").wait_for()
