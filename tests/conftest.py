@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
@@ -25,6 +26,17 @@ def market_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"real captures are not at {path}; set MARKET_DATA to their directory")
     return path
+
+
+@pytest.fixture(autouse=True)
+def _log_as_before() -> Iterator[None]:
+    """What runs a program's main in this process makes its log its own; the next test has a log as pytest made it."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    for handler in [handler for handler in root.handlers if handler not in handlers]:
+        root.removeHandler(handler)
+    root.setLevel(level)
 
 
 class RedisServer:

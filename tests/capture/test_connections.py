@@ -36,7 +36,7 @@ def test_a_half_open_connection_is_noticed_in_bounded_time(kit, profile, tmp_pat
             frozen = time.monotonic()
             venue.freeze(venue.ever[0])
             await kit.until(lambda: len(venue.ever) == 2 and venue.ever[1].sent > 5)
-            assert venue.handshakes[1] - frozen < 10
+            assert venue.handshakes[1] - frozen < 30  # by the defaults it would take longer
             await kit.until(lambda: kit.clocks_of(profile)[-1]["reconnects"] == 1)
             venue.ever[0].socket.transport.abort()
 

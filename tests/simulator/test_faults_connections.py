@@ -93,7 +93,7 @@ def test_a_half_open_socket_stays_and_answers_nothing(broken, caplog):
     async def story():
         async with (
             broken('[[fault]]\nkind = "half_open"\nat_s = 1.5') as port,
-            connect(f"ws://127.0.0.1:{port}{PATH}", ping_interval=None, close_timeout=0.1) as client,
+            connect(f"ws://127.0.0.1:{port}{PATH}", ping_interval=None, close_timeout=0.1, max_queue=None) as client,
         ):
             await (await client.ping())
             await has_begun(caplog)
@@ -109,7 +109,7 @@ def test_a_half_open_socket_stays_and_answers_nothing(broken, caplog):
                         heard += 1
             pong = await client.ping()
             await asyncio.sleep(0.1)
-            async with connect(f"ws://127.0.0.1:{port}{PATH}") as other:  # the venue itself is well
+            async with connect(f"ws://127.0.0.1:{port}{PATH}", max_queue=None) as other:  # the venue itself is well
                 await (await other.ping())
             return heard, pong.done(), client.state.name
 
@@ -146,7 +146,7 @@ def test_refused_connections_do_not_end_the_open_ones(broken, caplog):
     async def story():
         async with (
             broken('[[fault]]\nkind = "refuse"\nat_s = 0.5\nfor_s = 2') as port,
-            connect(f"ws://127.0.0.1:{port}{PATH}") as client,
+            connect(f"ws://127.0.0.1:{port}{PATH}", max_queue=None) as client,
             httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}/fapi/v1") as rest,
         ):
             await has_begun(caplog)

@@ -139,7 +139,7 @@ def test_unsubscribing_stops_a_stream_and_pings_are_answered(running, clock):
     async def story():
         async with (
             running(SimulatorConfig(port=0), clock_ms=clock(BEGIN, SPEED)) as port,
-            connect(f"ws://127.0.0.1:{port}/market/ws/btcusdt@aggTrade") as client,
+            connect(f"ws://127.0.0.1:{port}/market/ws/btcusdt@aggTrade", max_queue=None) as client,
         ):
             assert json.loads(await client.recv())["e"] == "aggTrade"
             await asyncio.wait_for(await client.ping(), 30)
