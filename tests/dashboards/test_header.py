@@ -19,6 +19,7 @@ def test_views_symbols_and_pairs_are_found_by_keys(tab):
     page.keyboard.press("Escape")
     page.keyboard.press("/")
     page.keyboard.type("sol")
+    page.get_by_role("option").first.filter(has_text="SOLUSDT/ETHUSDT").wait_for()
     assert page.get_by_role("option").all_inner_texts()[:2] == ["SOLUSDT/ETHUSDT\npair", "SOLUSDT\nsymbol"]
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
