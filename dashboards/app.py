@@ -87,7 +87,7 @@ class Dashboard:
         document.theme = Theme(json={"attrs": {"Axis": {}, "Grid": {}, "Figure": {}, "Plot": {}}})
         # A session that is made anew for a page that comes back would otherwise ask for its style sheets elsewhere.
         document.template_variables["dist_url"] = LOCAL_DIST
-        self._session = Session(hub, document)
+        self._session = Session(hub, document, asyncio.get_running_loop())
         self._location = location = pn.state.location
         query = {key: str(value) for key, value in (location.query_params if location else {}).items()}
         self._preferences = preferences_of(query, (pn.state.cookies or {}).get(COOKIE))

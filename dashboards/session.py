@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -21,9 +22,10 @@ class Session:
     making of the page and its arrival in the browser nothing is changed: Panel may drop what changes then.
     """
 
-    def __init__(self, hub: Hub, document: Document) -> None:
+    def __init__(self, hub: Hub, document: Document, loop: asyncio.AbstractEventLoop) -> None:
         self._hub = hub
         self._document = document
+        self._loop = loop
         self._lock = threading.Lock()
         self._shows: dict[Topic, list[Show]] = {}
         self._waiting: dict[Topic, Any] = {}
@@ -94,7 +96,12 @@ class Session:
             if not self._arrived:
                 self._deferred.append(act)
                 return
-        self._document.add_next_tick_callback(act)
+        self._loop.call_soon_threadsafe(self._tick, act)
+
+    def _tick(self, act: Callable[[], None]) -> None:
+        """In the event loop, which takes documents down: one that has been, before this session was told, takes no callback."""
+        if self._document.session_context is not None:
+            self._document.add_next_tick_callback(act)
 
     def close(self) -> None:
         """The tab has gone."""
@@ -114,7 +121,7 @@ class Session:
             if self._scheduled:
                 return
             self._scheduled = True
-        self._document.add_next_tick_callback(self._deliver)
+        self._loop.call_soon_threadsafe(self._tick, self._deliver)
 
     def _deliver(self) -> None:
         with self._lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import parse_qsl
 
@@ -49,12 +50,12 @@ def desk_of(tmp_path_factory):
     settings = Settings(data_dir=data)
     workers = ThreadPoolExecutor(max_workers=1)
     context = Context(profile, settings, Link(profile, Role.READER), workers, Access(settings), prefect_url="http://127.0.0.1:9")
-    hub = Hub(Link(profile, Role.READER))
+    hub, loop = Hub(Link(profile, Role.READER)), asyncio.new_event_loop()
 
     def made(query: dict[str, str]) -> Desk:
         return Desk(
             context=context,
-            session=Session(hub, Document()),
+            session=Session(hub, Document(), loop),
             colours=palette(dark=True),
             remember=lambda state: None,
             go=lambda name, state: None,
@@ -65,6 +66,7 @@ def desk_of(tmp_path_factory):
 
     yield made
     workers.shutdown()
+    loop.close()
 
 
 @pytest.mark.parametrize("name", VIEWS)

@@ -10,11 +10,12 @@ import socket
 import threading
 import time
 import weakref
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from types import SimpleNamespace
 
 import httpx
 import pytest
+from bokeh.document import Document
 from websockets.sync.client import connect as open_socket
 
 from dashboards.access.logins import Access
@@ -143,3 +144,16 @@ def test_twenty_tabs_ask_for_no_more_than_one(process):
         assert len(process.server.get_sessions("/")) == 20
         assert set(process.hub.watched) == set(watched)
         assert rate() <= alone * 1.25
+
+
+def test_a_value_for_a_page_that_has_just_been_taken_down_is_dropped(stage):
+    """The document goes first, and the session hears of it a moment later."""
+    document, heard, done = Document(), [], []
+    document.on_change(heard.append)
+    with closing(asyncio.new_event_loop()) as loop:
+        session = Session(Hub(Link(stage.profile, Role.READER)), document, loop)
+        session.arrived()
+        document.destroy(heard.append)
+        session.later(lambda: done.append(1))
+        loop.run_until_complete(asyncio.sleep(0))
+    assert not done
