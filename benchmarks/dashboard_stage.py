@@ -96,8 +96,15 @@ class Tab:
             self.messages += 1
 
 
+_READY = {
+    "kind": "MessageSent",
+    "msg_type": "bokeh_event",
+    "msg_data": {"type": "event", "name": "document_ready", "values": {"type": "map"}},
+}
+
+
 async def open_tab(client: httpx.AsyncClient, url: str, query: str, tabs: AsyncExitStack) -> Tab:
-    """Load the page and open its socket; returns when the server has acknowledged it."""
+    """Load the page, open its socket, fetch its document and say that it is drawn, as a browser does."""
     page = await client.get(f"{url}/{query}")
     token = re.search(r'"token":"([^"]+)"', page.text)
     if token is None:
@@ -106,6 +113,11 @@ async def open_tab(client: httpx.AsyncClient, url: str, query: str, tabs: AsyncE
     tab = Tab(await tabs.enter_async_context(opened))
     while "ACK" not in str(await tab.socket.recv()):
         pass
+    for kind, content, answer in (("PULL-DOC-REQ", {}, "PULL-DOC-REPLY"), ("PATCH-DOC", {"events": [_READY]}, '"OK"')):
+        for part in ({"msgid": kind, "msgtype": kind}, {}, content):
+            await tab.socket.send(json.dumps(part))
+        while answer not in str(await tab.socket.recv()):
+            pass
     return tab
 
 

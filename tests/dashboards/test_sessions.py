@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import json
 import logging
 import re
 import socket
@@ -78,8 +79,15 @@ def process(stage):
     logging.disable(logging.NOTSET)
 
 
+READY = {
+    "kind": "MessageSent",
+    "msg_type": "bokeh_event",
+    "msg_data": {"type": "event", "name": "document_ready", "values": {"type": "map"}},
+}
+
+
 def open_tab(process, tabs: ExitStack, view: str):
-    """A tab as the server sees it: the page, then its socket, whose messages are read until it is closed."""
+    """A tab as the server sees it: the page, then its socket, by which it fetches the document and says that it is drawn."""
     page = httpx.get(f"{process.url}/?view={view}", timeout=120)
     token = re.search(r'"token":"([^"]+)"', page.text)[1]
     tab = tabs.enter_context(
@@ -87,6 +95,11 @@ def open_tab(process, tabs: ExitStack, view: str):
     )
     while "ACK" not in str(tab.recv(timeout=120)):
         pass
+    for kind, content, answer in (("PULL-DOC-REQ", {}, "PULL-DOC-REPLY"), ("PATCH-DOC", {"events": [READY]}, '"OK"')):
+        for part in ({"msgid": kind, "msgtype": kind}, {}, content):
+            tab.send(json.dumps(part))
+        while answer not in str(tab.recv(timeout=120)):
+            pass
 
 
 def until(true, seconds: float = 60.0) -> None:
