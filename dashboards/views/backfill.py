@@ -179,8 +179,8 @@ class BackfillPart:
         try:
             order = self._order()
         except SpreadwatchError as error:
-            self._say.object = f'<div class="foot"><span class="down" role="alert">{escape(str(error))}</span></div>'
             self._run.enable(ready=False)
+            self._say.object = f'<div class="foot"><span class="down" role="alert">{escape(str(error))}</span></div>'
             self._due.param.update(rows=[], empty="<b>Nothing to look for</b>The form above says what to change.")
             return
         self._run.enable(ready=True)

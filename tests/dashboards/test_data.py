@@ -150,4 +150,4 @@ def test_a_backfill_says_what_is_missing_and_what_is_wrong(tab):
     page.get_by_label("From (UTC)").fill("2030-01-01")
     page.get_by_label("From (UTC)").press("Enter")
     page.get_by_text("is empty; give a start in the past").wait_for()
-    assert page.get_by_role("button", name="Start backfill").is_disabled()
+    page.get_by_role("button", name="Start backfill", disabled=True).wait_for()
