@@ -1,7 +1,7 @@
 // `parts` lie on a canvas; what stands out (gaps, what the chart shows, the cursor) lies over it. One tooltip, one cursor, for pointer and keys.
 export function render({ model, el }) {
   const root = document.createElement("div")
-  root.className = "strip"
+  root.className = "history"
   root.innerHTML = `<div class="lane" role="slider" tabindex="0"><canvas></canvas><div class="marks"></div><i class="seen"></i><i class="cursor"></i></div><div class="days"></div><div class="tip" hidden></div>`
   const lane = root.querySelector(".lane"), canvas = root.querySelector("canvas"), marks = root.querySelector(".marks")
   const seen = root.querySelector(".seen"), cursor = root.querySelector(".cursor"), tip = root.querySelector(".tip"), days = root.querySelector(".days")
