@@ -161,12 +161,13 @@ def test_twenty_tabs_ask_for_no_more_than_one(process):
 
 def test_a_value_for_a_page_that_has_just_been_taken_down_is_dropped(stage):
     """The document goes first, and the session hears of it a moment later."""
-    document, heard, done = Document(), [], []
+    document, heard, done, problems = Document(), [], [], []
     document.on_change(heard.append)
     with closing(asyncio.new_event_loop()) as loop:
+        loop.set_exception_handler(lambda _loop, context: problems.append(context))
         session = Session(Hub(Link(stage.profile, Role.READER)), document, loop)
         session.arrived()
         document.destroy(heard.append)
         session.later(lambda: done.append(1))
         loop.run_until_complete(asyncio.sleep(0))
-    assert not done
+    assert done == problems == []
