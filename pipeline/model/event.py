@@ -75,6 +75,16 @@ class Kline:
 
 
 @dataclass(frozen=True, slots=True)
+class Gap:
+    """Trade ids of a symbol that are missing between two that came, both ends included. No single message says it; their ids do."""
+
+    gap_id: str
+    symbol: str
+    first_missing: int
+    last_missing: int
+
+
+@dataclass(frozen=True, slots=True)
 class StreamSeen:
     """What capture has seen of one stream: messages since it started, and when the last one came (None: never)."""
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.model.coverage import Coverage
+from pipeline.model.event import Gap
 from pipeline.model.timeframe import Timeframe
 from pipeline.store.bars import FROM_TICKS, bucket
 from pipeline.store.thawing import file_trouble, thaw
@@ -60,16 +61,6 @@ class Offset:
     seq: int
     offset: int
     lines: int
-
-
-@dataclass(frozen=True, slots=True)
-class Gap:
-    """A hole in a symbol's ids, between the event times of the trades around it."""
-
-    gap_id: str
-    symbol: str
-    first_missing: int
-    last_missing: int
 
 
 class ArchivedDay(NamedTuple):

@@ -20,7 +20,7 @@ from pipeline.store.halts import HaltStore
 from pipeline.store.landing import ArchivedDay, JournalClock, LandingStore, Offset
 from pipeline.store.streams import DUPLICATES, StreamStore
 from pipeline.venues import Batch, QuoteColumns, TradeColumns, Venue
-from pipeline.warehouse.gaps import OPEN, GapChange, GapLedger
+from pipeline.venues.gaps import OPEN, GapChange, GapLedger
 from pipeline.warehouse.halts import HaltWatch
 from pipeline.warehouse.health import StreamWatch, Watched
 from pipeline.warehouse.rows import quote_rows, tick_rows

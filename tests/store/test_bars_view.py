@@ -12,11 +12,12 @@ import polars as pl
 import pytest
 
 from pipeline.jobs.resample import resample
+from pipeline.model.event import Gap
 from pipeline.model.timeframe import Timeframe
 from pipeline.store import open_local
 from pipeline.store.bars import load_bars, load_last_bars
 from pipeline.store.klines import save_klines
-from pipeline.store.landing import Gap, JournalClock, LandingStore
+from pipeline.store.landing import JournalClock, LandingStore
 from pipeline.store.resampling import resample_chunk, resample_due
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,4 +1,8 @@
-"""Holes in the ids of each symbol: found and filled in the order of the journal's lines, so that batches change nothing."""
+"""Holes in the ids of each symbol: found and filled in the order of the journal's lines, so that batches change nothing.
+
+Ids in, changes of gaps out. No stream says by itself what it has missed, and several sources (capture, repair, backfill) bring ids of
+one symbol, so this is asked where all of them come together, at landing.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.model.coverage import Coverage
-from pipeline.store.landing import Gap
+from pipeline.model.event import Gap
 
 OPEN = "open"
 REFILLED = "refilled"
