@@ -19,7 +19,7 @@ START = 60
 
 _STEADIEST, _QUICKEST, _STEPS = 1e-8, 1e4, 61
 _ROUNDING = 1e-13
-_TOO_LEVEL = "x and the intercept are collinear: beside its level x moves too little for a filter in double precision; choose another hedge"
+_BELOW_ONE = math.nextafter(1.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def fit_kalman(
         TooShort: with fewer than ``2 * start`` bars (``start + 1`` when the noises are given), or a start of fewer than 3.
         NotFinite: on NaN, infinity, or a price not above zero on the log scale.
         Constant: when a leg does not vary over the first bars.
-        Collinear: when every bar lies on the first line, so that there is no noise to estimate, or x hardly moves beside its level.
+        Collinear: when every bar lies on the first line, so that there is no noise to estimate.
         AnalyticsError: when the legs differ in length.
         UsageError: when the scale is unknown, or one noise is given without the other or is out of range.
     """
@@ -96,17 +96,19 @@ def fit_kalman(
     for name, leg in (("y", ys), ("x", xs)):
         require_varying(f"{name} over its first {start} bars", leg[:start])
     line = hedge_ratio(ys[:start], xs[:start], errors=False)
-    over, hedge = ys[start:] - line.alpha - line.beta * xs[start:], xs[start:]
-    at_line = _state(xs[:start])
+    # Over the line, and around the middle of its bars: at a price of 60,000 that moves by cents, a covariance around 0 has no digit left.
+    at_line = _Line.of(xs[:start])
+    over, hedge = ys[start:] - line.alpha - line.beta * xs[start:], xs[start:] - at_line.middle
+    # Only the ratio of the two noises matters for what is predicted.
     if delta is None or observation_var is None:
-        delta, observation_var = _likeliest(at_line, over, hedge, float(np.abs(ys).max()))
-    require_noise(delta, observation_var)
-    # Beta and alpha over those of the line; only the noises' ratio matters for them.
-    beta, alpha, innovation, sd, beta_sd, _ = _predicted(at_line, over, hedge, delta / (1.0 - delta) / observation_var)
-    if not np.isfinite(sd).all():
-        raise Collinear(_TOO_LEVEL)
+        ratio, observation_var = _likeliest(at_line, over, hedge, float(np.abs(ys).max()))
+        delta = min(ratio * observation_var / (1.0 + ratio * observation_var), _BELOW_ONE)
+    else:
+        require_noise(delta, observation_var)
+        ratio = delta / (1.0 - delta) / observation_var
+    beta, height, innovation, sd, beta_sd, _ = _predicted(at_line, over, hedge, ratio)
     whole = np.full((5, ys.size), np.nan)
-    whole[:, start:] = line.beta + beta, line.alpha + alpha, innovation, innovation / sd, beta_sd
+    whole[:, start:] = line.beta + beta, line.alpha + height - beta * at_line.middle, innovation, innovation / sd, beta_sd
     noise_sd = math.sqrt(observation_var)
     whole[3:] *= np.array([[1.0 / noise_sd], [noise_sd]])
     return KalmanFit(
@@ -123,32 +125,41 @@ def fit_kalman(
     )
 
 
-def _state(xs: FloatArray) -> FloatArray:
-    """The filter's state at the line of these bars: nothing over it, with the line's covariance at a noise of 1."""
-    from pipeline.analytics.kernels.kalman import STATE  # noqa: PLC0415 - numba
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """The least-squares line of the first bars as a filter knows it: beta, and the height of the line at ``middle``, not at 0.
 
-    middle = float(xs.mean())
-    spread_out = float(np.sum((xs - middle) ** 2))
-    state = np.zeros(STATE)
-    state[0] = xs.size
-    state[3:6] = 1.0 / spread_out, -middle / spread_out, 1.0 / xs.size + middle * middle / spread_out
-    return state
+    ``state`` is nothing over the line, with its covariance at a noise of 1; around the middle the two do not covary.
+    """
+
+    middle: float
+    state: FloatArray
+
+    @classmethod
+    def of(cls, xs: FloatArray) -> _Line:
+        from pipeline.analytics.kernels.kalman import STATE  # noqa: PLC0415 - numba
+
+        middle = float(xs.mean())
+        state = np.zeros(STATE)
+        state[[0, 3, 5]] = xs.size, 1.0 / float(np.sum((xs - middle) ** 2)), 1.0 / xs.size
+        return cls(middle, state)
 
 
-def _predicted(at_line: FloatArray, over: FloatArray, hedge: FloatArray, ratio: float) -> FloatArray:
-    """What the filter predicts, with a drift of ``ratio`` beside a noise of 1."""
+def _predicted(at_line: _Line, over: FloatArray, hedge: FloatArray, ratio: float) -> FloatArray:
+    """What the filter predicts, with drifts of beta and alpha of variance ``ratio`` beside a noise of 1: the height drifts by both."""
     from pipeline.analytics.kernels.kalman import predicted_from  # noqa: PLC0415 - numba
 
-    return predicted_from(at_line.copy(), over, hedge, ratio, ratio, 1.0)
+    middle = at_line.middle
+    return predicted_from(at_line.state.copy(), over, hedge, ratio, ratio * middle, ratio * (1.0 + middle * middle), 1.0)
 
 
-def _likeliest(at_line: FloatArray, over: FloatArray, hedge: FloatArray, level: float) -> tuple[float, float]:
-    """The noises of the greatest likelihood."""
+def _likeliest(at_line: _Line, over: FloatArray, hedge: FloatArray, level: float) -> tuple[float, float]:
+    """Ratio of drift to noise, and the noise, of the greatest likelihood."""
     if not float(np.abs(over).max()) > _ROUNDING * level:
         msg = "the legs are collinear: every bar lies on the line of the first ones, so there is no noise to estimate; choose another pair"
         raise Collinear(msg)
     # The ratio of drift to noise, made free of units: what beta's drift adds to the variance of y in one bar.
-    per_bar = float(hedge @ hedge) / hedge.size
+    per_bar = float(np.mean((hedge + at_line.middle) ** 2))
     best = (math.inf, 0.0, 0.0)
     for ratio in np.geomspace(_STEADIEST, _QUICKEST, _STEPS) / per_bar:
         _, _, innovation, sd, _, _ = _predicted(at_line, over, hedge, float(ratio))
@@ -156,8 +167,4 @@ def _likeliest(at_line: FloatArray, over: FloatArray, hedge: FloatArray, level: 
         misfit = math.log(size) + 2.0 * float(np.mean(np.log(sd)))
         if misfit < best[0]:
             best = (misfit, float(ratio), size)
-    if best[0] == math.inf:
-        raise Collinear(_TOO_LEVEL)
-    _, ratio, noise = best
-    drift = ratio * noise
-    return drift / (1.0 + drift), noise
+    return best[1:]

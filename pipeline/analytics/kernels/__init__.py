@@ -23,7 +23,7 @@ def warm() -> None:
     windows.window_moments(np.vstack((wave, ramp)), 8)
     ew.recursion(wave, 0.1)
     huber.descend(wave, ramp, 1.0, 1.35, True)
-    kalman.predicted_from(np.zeros(kalman.STATE), wave, ramp, 1e-4, 1e-4, 1e-3)
+    kalman.predicted_from(np.zeros(kalman.STATE), wave, ramp, 1e-4, 0.0, 1e-4, 1e-3)
     kalman.predicted(wave, ramp, 1e-4, 1e-4, 1e-3)
     online.moments(np.zeros(4), wave)
     online.line(np.zeros(9), wave, ramp)

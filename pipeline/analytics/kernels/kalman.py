@@ -12,10 +12,14 @@ STATE = 12
 
 
 @njit(cache=True, nogil=True)
-def step(state: FloatArray, y: float, x: float, drift: float, drift_alpha: float, noise: float) -> None:  # noqa: PLR0917 - compiled
-    """Predict one bar from the state, then take it in; see :mod:`pipeline.analytics.kalman`."""
+def step(state: FloatArray, y: float, x: float, drift: float, drift_both: float, drift_alpha: float, noise: float) -> None:  # noqa: PLR0917 - compiled
+    """Predict one bar from the state, then take it in; see :mod:`pipeline.analytics.kalman`.
+
+    ``drift``, ``drift_both`` and ``drift_alpha`` are the covariance of what beta and alpha drift by in a bar (bb, ba, aa).
+    """
     if state[0] > 0.0:
         state[3] += drift
+        state[4] += drift_both
         state[5] += drift_alpha
     state[0] += 1.0
     to_beta = state[3] * x + state[4]
@@ -38,11 +42,13 @@ def step(state: FloatArray, y: float, x: float, drift: float, drift_alpha: float
 
 
 @njit(cache=True, nogil=True)
-def predicted_from(state: FloatArray, y: FloatArray, x: FloatArray, drift: float, drift_alpha: float, noise: float) -> FloatArray:  # noqa: PLR0917 - compiled
+def predicted_from(  # noqa: PLR0917 - compiled
+    state: FloatArray, y: FloatArray, x: FloatArray, drift: float, drift_both: float, drift_alpha: float, noise: float
+) -> FloatArray:
     """``(6, n)``: predicted state, innovation, its standard deviation, and those of beta and alpha, at each step; ``state`` moves on."""
     out = np.empty((6, y.size))
     for t in range(y.size):
-        step(state, y[t], x[t], drift, drift_alpha, noise)
+        step(state, y[t], x[t], drift, drift_both, drift_alpha, noise)
         out[:, t] = state[6:]
     return out
 
@@ -50,4 +56,4 @@ def predicted_from(state: FloatArray, y: FloatArray, x: FloatArray, drift: float
 @njit(cache=True, nogil=True)
 def predicted(y: FloatArray, x: FloatArray, drift: float, drift_alpha: float, noise: float) -> FloatArray:
     """The same from zero, without uncertainty."""
-    return predicted_from(np.zeros(STATE), y, x, drift, drift_alpha, noise)
+    return predicted_from(np.zeros(STATE), y, x, drift, 0.0, drift_alpha, noise)

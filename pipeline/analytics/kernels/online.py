@@ -64,4 +64,4 @@ def ew(state: FloatArray, values: FloatArray, alpha: float) -> None:
 def kalman(state: FloatArray, y: FloatArray, x: FloatArray, drift: float, drift_alpha: float, noise: float) -> None:  # noqa: PLR0917 - compiled
     """``OnlineKalman.update``; the state is that of :func:`pipeline.analytics.kernels.kalman.step`."""
     for t in range(y.size):
-        step(state, y[t], x[t], drift, drift_alpha, noise)
+        step(state, y[t], x[t], drift, 0.0, drift_alpha, noise)
