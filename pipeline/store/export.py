@@ -353,7 +353,8 @@ class _Csv:
         self._started = False
 
     def add(self, frame: pl.DataFrame) -> None:
-        _plain(frame).write_csv(self._sink, include_header=not self._started)
+        # Not into the sink by polars: it would write to the file below, and tell of a reader who has gone in words of its own.
+        self._sink.write(_plain(frame).write_csv(include_header=not self._started).encode())
         self._started = True
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from datetime import UTC, datetime, timedelta
 
 import polars as pl
@@ -13,7 +14,7 @@ from pipeline.errors import UsageError
 from pipeline.profile import Kind, TradeKind, create_profile
 from pipeline.store import open_local
 from pipeline.store.alert_history import EventSearch, find_events
-from pipeline.store.export import TABLES, Format, Selection, count_rows, read_rows, read_slices, write_export
+from pipeline.store.export import TABLES, Format, Selection, count_rows, read_rows, read_slices, write_export, write_frames
 
 START = datetime(2024, 8, 8, 12, tzinfo=UTC)
 
@@ -71,6 +72,16 @@ def test_a_file_reopens_equal_by_value(warehouse, form):
     assert text["price"].cast(pl.Decimal(18, 8)).to_list() == stored["price"].to_list()
     assert text["event_time"].str.to_datetime(time_unit="us", time_zone="UTC").to_list() == stored["event_time"].to_list()
     assert text["trade_id"].cast(pl.Int64).to_list() == stored["trade_id"].to_list()
+
+
+@pytest.mark.parametrize("form", [Format.CSV, Format.JSON])
+def test_a_reader_who_has_gone_is_told_as_python_tells_it(form):
+    read, write = os.pipe()
+    os.close(read)
+    sink = os.fdopen(write, "wb", buffering=0)
+    with pytest.raises(BrokenPipeError):
+        write_frames([pl.DataFrame({"a": range(50_000)})], form, sink)
+    sink.close()
 
 
 def test_json_has_null_where_there_is_no_number(warehouse):
