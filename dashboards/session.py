@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ParamSpec
 
 from bokeh.document import Document
 from panel.io.document import hold
 
 from dashboards.hub import Hub, Topic
 
+P = ParamSpec("P")
 Show = Callable[[Topic, Any], None]
 
 
@@ -35,6 +36,7 @@ class Session:
         self._open = True
         self._settled: Callable[[], None] | None = None
         self._unseen: set[Topic] = set()
+        self._awaited = 0
 
     @property
     def open(self) -> bool:
@@ -71,8 +73,24 @@ class Session:
                 self._hub.subscribe(topic, self._take)
 
     def when_settled(self, act: Callable[[], None]) -> None:
-        """Run ``act`` once, as soon as the page has arrived and everything that is wanted by then has been shown."""
+        """Run ``act`` once, as soon as the page has arrived and everything that is wanted or ``awaited`` by then has been shown."""
         self._settled = act
+
+    def awaited(self, done: Callable[P, None]) -> Callable[P, None]:
+        """``done`` for something that is worked out elsewhere and belongs to the first sight of the page.
+
+        The page has not settled before it was called, which is to happen once, in the document's event loop.
+        """
+        self._awaited += 1
+
+        def called(*args: P.args, **kwargs: P.kwargs) -> None:
+            try:
+                done(*args, **kwargs)
+            finally:
+                self._awaited -= 1
+                self._settle()
+
+        return called
 
     def show_now(self) -> None:
         """Show what is known already at once, while the page is being made: it then arrives with the page itself."""
@@ -138,6 +156,9 @@ class Session:
                 for show in list(self._shows.get(topic, ())):
                     show(topic, value)
                 self._unseen.discard(topic)
-            if self._arrived and not self._unseen and self._settled is not None:
-                settled, self._settled = self._settled, None
-                settled()
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._settled is not None and self._arrived and not self._unseen and not self._awaited:
+            settled, self._settled = self._settled, None
+            settled()

@@ -44,6 +44,7 @@ _LAST = {"title": "", "align": "right"}
 _NEWEST = "newest"
 _TRIED = "tried here"
 _CSS = asset("screener.css")
+_LOOKING = '<div style="height: 560px">Looking for a screen…</div>'  # as high as the rows will be, so that nothing below jumps
 _NO_SCREEN = (
     "<b>No screen of this timeframe yet</b>The flow screen makes one at start and every hour, as soon as there are bars enough."
     " Run a screen to have one now, or choose another timeframe."
@@ -101,7 +102,7 @@ class ScreenerView:
         self._forth.on_click(lambda _event: self._turn(1))
         self._table = LiveTable(
             columns=[*COLUMNS, _LAST], label="Pairs of the screen", clickable=True, on_action=self._acted, order="rank",
-            empty="Looking for a screen…", styles={"max-height": "600px", "overflow": "auto", "scrollbar-width": "thin"},
+            empty=_LOOKING, styles={"max-height": "600px", "overflow": "auto", "scrollbar-width": "thin"},
         )  # fmt: skip
 
     def _make_maps(self) -> None:
@@ -313,7 +314,7 @@ class ScreenerView:
             self._found = found
             self._draw_page()
 
-        self._desk.work(lambda: wanted.choose(rows), chosen)
+        self._desk.work(lambda: wanted.choose(rows), self._desk.session.awaited(chosen))
 
     def _turn(self, step: int) -> None:
         self._page += step

@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import weakref
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, suppress
 from types import SimpleNamespace
 
 import httpx
@@ -26,6 +26,8 @@ from dashboards.hub import Hub
 from dashboards.link import Link
 from dashboards.server import make_context, make_server
 from dashboards.session import Session
+from dashboards.shell import SETTLED
+from dashboards.tables.screens import ScreenTopic
 from pipeline.settings import Settings
 from pipeline.store import Role
 
@@ -68,7 +70,7 @@ def process(stage):
         (application,) = server._tornado.applications.values()
         asyncio.run_coroutine_threadsafe(application._cleanup_sessions(0), loop).result(120)
 
-    yield SimpleNamespace(url=f"http://127.0.0.1:{port}", hub=hub, access=access, server=server, sweep=sweep)
+    yield SimpleNamespace(url=f"http://127.0.0.1:{port}", hub=hub, context=context, access=access, server=server, sweep=sweep)
     loop.call_soon_threadsafe(stop.set)
     thread.join(30)
     hub.stop()
@@ -100,6 +102,7 @@ def open_tab(process, tabs: ExitStack, view: str):
             tab.send(json.dumps(part))
         while answer not in str(tab.recv(timeout=120)):
             pass
+    return tab
 
 
 def until(true, seconds: float = 60.0) -> None:
@@ -157,6 +160,28 @@ def test_twenty_tabs_ask_for_no_more_than_one(process):
         assert len(process.server.get_sessions("/")) == 20
         assert set(process.hub.watched) == set(watched)
         assert rate() <= alone * 1.25
+
+
+def test_the_screener_has_not_settled_before_its_rows_are_there(process):
+    """Rows are chosen beside the event loop: a page that was shown before would move when they come."""
+    gate = threading.Event()
+    with ExitStack() as tabs:
+        tabs.callback(gate.set)
+        for _ in range(process.context.workers._max_workers):
+            process.context.workers.submit(gate.wait)
+        tab = open_tab(process, tabs, "screener")
+        said = []
+        until(lambda: any(isinstance(topic, ScreenTopic) for topic in process.hub.watched))
+        end = time.monotonic() + 4
+        while time.monotonic() < end:  # the screen itself is there long before that
+            with suppress(TimeoutError):
+                said.append(str(tab.recv(timeout=1)))
+        assert not any(SETTLED in one for one in said)
+        gate.set()
+        while not any(SETTLED in one for one in said):
+            said.append(str(tab.recv(timeout=60)))
+        rows = next(at for at, one in enumerate(said) if '"rows"' in one and "cells" in one)
+        assert rows <= next(at for at, one in enumerate(said) if SETTLED in one)
 
 
 def test_a_value_for_a_page_that_has_just_been_taken_down_is_dropped(stage):
