@@ -116,7 +116,7 @@ def test_a_signal_ends_it_cleanly_in_the_journal_of_a_profile(environment, tmp_p
     while time.monotonic() < deadline and not any(path.stat().st_size > 2_000 for path in source.glob("*.jnl")):
         time.sleep(0.05)
     process.send_signal(number)
-    said, errors = process.communicate(timeout=30)
+    said, errors = process.communicate(timeout=60)
     assert process.returncode == 0, errors
     assert "in the journal of profile test; `spreadwatch up --profile test` lands it" in said
     messages = messages_of(source)

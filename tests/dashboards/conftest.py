@@ -61,7 +61,7 @@ class Stage:
         self._wait()
 
     def _wait(self) -> None:
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=60)
         self.process.stdin.close()
         self.process.stdout.close()
 
@@ -98,7 +98,7 @@ def served(stage: Stage, **chosen: str) -> Iterator[str]:
             time.sleep(0.2)
         yield f"http://127.0.0.1:{port}"
         process.terminate()
-        assert process.wait(timeout=20) == 0
+        assert process.wait(timeout=60) == 0
     assert "Traceback" not in said.read_text(), said.read_text()
 
 

@@ -278,7 +278,7 @@ def test_it_does_not_start_where_nobody_could_log_in_or_the_certificate_is_none(
 
 def listen(page):
     while True:
-        page.recv(timeout=30)
+        page.recv(timeout=60)
 
 
 def as_logged_in(access, users, name):

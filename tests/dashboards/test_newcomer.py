@@ -104,7 +104,7 @@ def desk(tmp_path):
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(timeout=30)
+            process.wait(timeout=60)
         log.close()
         capture.close()
 

@@ -124,7 +124,7 @@ def demo(tmp_path):
         for process in reversed(running):
             process.terminate()
         for process in running:
-            process.wait(timeout=30)
+            process.wait(timeout=60)
 
 
 def test_an_alert_made_in_the_dashboard_fires_in_the_demo(chromium, demo):

@@ -69,7 +69,7 @@ def test_an_address_shows_any_part_of_the_past_and_panning_loads_more(tab):
     older = waited(page, f"c.first < {here['first']} - 300_000")
     assert older["n"] < 4_000, "a session holds a part of the past, not all of it"
     page.get_by_role("button", name="Live").click()
-    page.wait_for_function(f"({_SEEN})()[1] > ({_CHART})().last", timeout=20_000)
+    page.wait_for_function(f"({_SEEN})()[1] > ({_CHART})().last")
 
 
 def test_the_history_is_told_and_a_click_on_it_moves_the_chart(tab):

@@ -101,7 +101,7 @@ def test_zoom_is_kept_while_the_bar_moves_and_what_cannot_be_computed_is_told(ta
     page.wait_for_timeout(1_500)
     zoomed, value = page.evaluate(_RANGES), page.evaluate(_MOVING)
     assert len(set(zoomed)) == 1
-    page.wait_for_function(f"({_MOVING})() !== {value}", timeout=20_000)
+    page.wait_for_function(f"({_MOVING})() !== {value}")
     assert page.evaluate(_RANGES) == zoomed
     page.get_by_role("radio", name="Computed").click()
     page.get_by_text("not stored").first.wait_for()

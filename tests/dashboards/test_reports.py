@@ -40,7 +40,7 @@ def test_the_server_sends_them_with_a_policy_and_refuses_the_rest(stage, dashboa
     (path,) = stage.profile.reports.glob("report-*.html")
 
     def get(target, **headers):
-        with contextlib.closing(http.client.HTTPConnection(urlsplit(dashboard).netloc, timeout=20)) as connection:
+        with contextlib.closing(http.client.HTTPConnection(urlsplit(dashboard).netloc, timeout=60)) as connection:
             connection.request("GET", target, headers=headers)
             answer = connection.getresponse()
             return answer.status, dict(answer.getheaders()), answer.read()

@@ -12,7 +12,7 @@ from pipeline.store.screens import list_screens, load_screen
 
 pytestmark = pytest.mark.browser
 
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 def newest(stage):

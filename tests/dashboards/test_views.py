@@ -63,7 +63,7 @@ def test_candles_move_and_keep_the_zoom(tab):
     text_of(page, "24 h high").wait_for()
     page.wait_for_function(f"(({_CANDLES})()?.n ?? 0) > 30")
     first = page.evaluate(_CANDLES)
-    page.wait_for_function(f"({_CANDLES})().ts > {first['ts']}", timeout=10_000)
+    page.wait_for_function(f"({_CANDLES})().ts > {first['ts']}")
     box = page.locator("canvas").first.bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     page.mouse.wheel(0, -300)
@@ -71,7 +71,7 @@ def test_candles_move_and_keep_the_zoom(tab):
     ranges = """() => { for (const m of Bokeh.documents[0].all_models) if (m.type === "Figure") return [m.x_range.start, m.x_range.end] }"""
     zoomed = page.evaluate(ranges)
     now = page.evaluate(_CANDLES)
-    page.wait_for_function(f"({_CANDLES})().ts > {now['ts']} + 1000", timeout=10_000)
+    page.wait_for_function(f"({_CANDLES})().ts > {now['ts']} + 1000")
     assert page.evaluate(ranges) == zoomed
 
 

@@ -46,8 +46,8 @@ def begun_between(port: int, state: str, since: datetime, until: datetime | None
     began = {"after_": since.isoformat()} | ({"before_": until.isoformat()} if until else {})
     body = {"flow_runs": {"state": {"type": {"any_": [state]}}, "start_time": began}, "limit": 200}
     try:
-        runs = httpx.post(f"{base}/flow_runs/filter", json=body, timeout=10).raise_for_status().json()
-        flows = httpx.post(f"{base}/flows/filter", json={}, timeout=10).raise_for_status().json()
+        runs = httpx.post(f"{base}/flow_runs/filter", json=body, timeout=20).raise_for_status().json()
+        flows = httpx.post(f"{base}/flows/filter", json={}, timeout=20).raise_for_status().json()
     except httpx.HTTPError:
         return set()
     names = {flow["id"]: flow["name"] for flow in flows}

@@ -72,7 +72,7 @@ def server(tmp_path_factory) -> Iterator[SimpleNamespace]:
             time.sleep(0.25)
         yield SimpleNamespace(url=f"http://127.0.0.1:{port}", spec=spec, settings=settings, log=log, pid=process.pid)
         os.killpg(process.pid, signal.SIGTERM)
-        process.wait(timeout=30)
+        process.wait(timeout=60)
     assert PASSWORD not in log.read_text()
 
 
@@ -81,7 +81,7 @@ def status(url: str, auth: tuple[str, str] | None = None) -> int:
     if auth is not None:
         request.add_header("Authorization", "Basic " + base64.b64encode(":".join(auth).encode()).decode())
     try:
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             return answer.status
     except urllib.error.HTTPError as error:
         return error.code
@@ -290,7 +290,7 @@ def test_the_deployments_are_accepted_for_a_work_pool(server) -> None:
         assert done.returncode == 0, done.stdout + done.stderr
     request = urllib.request.Request(f"{server.url}/api/deployments/count", data=b"{}", headers={"Content-Type": "application/json"})
     request.add_header("Authorization", "Basic " + base64.b64encode(":".join(prefect_auth(server.settings)).encode()).decode())
-    with urllib.request.urlopen(request, timeout=20) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert json.load(answer) == 20  # ten flows, each scheduled and by hand
 
 

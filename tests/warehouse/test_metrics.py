@@ -28,7 +28,7 @@ DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 
 def fetch(port, accept=None):
     request = urllib.request.Request(f"http://127.0.0.1:{port}/metrics", headers={"Accept": accept} if accept else {})
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         return answer.headers, answer.read().decode()
 
 
