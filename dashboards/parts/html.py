@@ -17,7 +17,10 @@ def html(text: str = "", *, css: str = "", **params: Any) -> pn.pane.HTML:
 
 
 def grid(*parts: Viewable, css: str, name: str) -> pn.Column:
-    """Parts on a CSS grid; ``css`` says which under ``:host(.name)``."""
+    """Parts on a CSS grid; ``css`` says which under ``:host(.name)``.
+
+    That is stronger than ``visible``: of a grid that comes and goes, hide what is around it.
+    """
     return pn.Column(*parts, css_classes=[name], stylesheets=[_NO_BUTTON + css], sizing_mode="stretch_width", margin=0)
 
 

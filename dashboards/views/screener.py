@@ -116,11 +116,12 @@ class ScreenerView:
     def _layout(self) -> Viewable:
         head = grid(self._frame, self._which, self._new, css=_CSS, name="sw-choice")
         bar = grid(self._kind, self._count, pn.Row(self._back, self._forth, margin=0), css=_CSS, name="sw-count")
-        self._maps = grid(
+        maps = grid(
             card(title("Correlation", "of one-bar log returns"), self._correlation),
             card(title("Cointegration", "q-value, y in rows, x in columns"), self._cointegration),
             css=_CSS, name="sw-maps",
         )  # fmt: skip
+        self._maps = stack(maps)
         return stack(
             card(head, self._tiles, self._about),
             self._run.form,

@@ -68,6 +68,18 @@ def test_rank_filter_sort_share_and_open_a_pair(tab, stage):
     assert "lookback=1440" in page.url
 
 
+def test_a_timeframe_without_a_screen_says_so_and_shows_no_maps(tab):
+    page = tab.open("?view=screener&timeframe=5m")
+    maps = page.get_by_text("of one-bar log returns")
+    expect(page.get_by_text("No screen of this timeframe yet")).to_be_visible()
+    expect(maps).to_be_hidden()
+    page.get_by_role("radio", name="1m").click()
+    expect(maps).to_be_visible()
+    expect(page.get_by_role("table", name="Pairs of the screen").locator("tbody tr").first).to_be_visible()
+    page.get_by_role("radio", name="5m").click()
+    expect(maps).to_be_hidden()
+
+
 def test_a_pair_is_modelled_from_its_row_and_removed_again_and_a_screen_made_here(tab, stage):
     page = tab.open("?view=screener&find=XRP/SOL")
     table = page.get_by_role("table", name="Pairs of the screen")
