@@ -45,11 +45,16 @@ _NEWEST = "newest"
 _TRIED = "tried here"
 _CSS = asset("screener.css")
 _LOOKING = '<div style="height: 560px">Looking for a screen…</div>'  # as high as the rows will be, so that nothing below jumps
-_NO_SCREEN = (
-    "<b>No screen of this timeframe yet</b>The flow screen makes one at start and every hour, as soon as there are bars enough."
-    " Run a screen to have one now, or choose another timeframe."
-)
 _NO_ROW = "<b>No pair is like that</b>Widen a bound, clear the search, or press Reset."
+
+
+def _no_screen(timeframe: str, scheduled: str) -> str:
+    """What is said where no screen of ``timeframe`` is kept; the flow makes those of ``scheduled`` alone."""
+    if timeframe == scheduled:
+        how = "The flow screen makes one at start and every hour, as soon as there are bars enough. Run a screen to have one now."
+    else:
+        how = f"The flow screen makes those of {scheduled}. Run a screen to have one of {timeframe}, or choose another timeframe."
+    return f"<b>No screen of this timeframe yet</b>{how}"
 
 
 class ScreenerView:
@@ -273,7 +278,7 @@ class ScreenerView:
         self._draw_about()
         if self._screens is not None and self._kept is None:
             self._found = pl.DataFrame()
-            self._table.param.update(rows=[], empty=_NO_SCREEN)
+            self._table.param.update(rows=[], empty=_no_screen(self._timeframe, default_timeframe(self._context.settings).name))
             self._count.object = '<div class="count"></div>'
         self._maps.visible = self._kept is not None
 

@@ -72,6 +72,7 @@ def test_a_timeframe_without_a_screen_says_so_and_shows_no_maps(tab):
     page = tab.open("?view=screener&timeframe=5m")
     maps = page.get_by_text("of one-bar log returns")
     expect(page.get_by_text("No screen of this timeframe yet")).to_be_visible()
+    expect(page.get_by_text("The flow screen makes those of 1m. Run a screen to have one of 5m")).to_be_visible()
     expect(maps).to_be_hidden()
     page.get_by_role("radio", name="1m").click()
     expect(maps).to_be_visible()
