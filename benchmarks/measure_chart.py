@@ -7,7 +7,7 @@ over a dashboard that runs. ``open_day`` and ``zoom`` are the measurements alone
 
 from __future__ import annotations
 
-import sys
+import argparse
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -106,4 +106,8 @@ def main(url: str, symbol: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1].rstrip("/"), sys.argv[2] if len(sys.argv) > 2 else "BTCUSDT")
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("url", help="address of a dashboard that runs")
+    parser.add_argument("symbol", nargs="?", default="BTCUSDT", help="whose day is opened")
+    arguments = parser.parse_args()
+    main(arguments.url.rstrip("/"), arguments.symbol)
